@@ -1,0 +1,105 @@
+"""Everything about configuration: where conf/ is, composing it, plain copies, building objects from it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from pafpose.errors import PafposeError
+
+Config = DictConfig | Mapping[str, Any]
+
+
+@functools.cache
+def conf_dir() -> Path:
+    """The folder ``conf/``: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "conf", package.parent / "conf"):
+        if (candidate / "train.yaml").is_file():
+            return candidate
+    raise PafposeError(f"conf/ not found in {package} or {package.parent}; install pafpose again")
+
+
+def run_dir(task: str) -> str:
+    """The folder of this run: Hydra's under ``hydra.main``, else ``outputs/<task>/runs/<date_time>``."""
+    if HydraConfig.initialized():
+        return str(HydraConfig.get().runtime.output_dir)
+    return _fresh_run_dir(task)
+
+
+def _fresh_run_dir(task: str) -> str:
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")[:-3]
+    return str(Path("outputs", task, "runs", stamp).resolve())
+
+
+def register_resolvers() -> None:
+    """Make ``${run_dir:task}`` known to OmegaConf; one value per composed config."""
+    OmegaConf.register_new_resolver("run_dir", run_dir, replace=True, use_cache=True)
+
+
+register_resolvers()
+
+
+@contextmanager
+def _hydra_at(folder: Path) -> Iterator[None]:
+    """A private Hydra for one composition, also from inside ``hydra.main``."""
+    state = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(folder), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = state
+
+
+def load_config(overrides: Sequence[str] = (), *, name: str = "train") -> DictConfig:
+    """Compose ``conf/<name>.yaml`` with command line overrides; needs no data and no ``hydra.main``.
+
+    >>> load_config(["paf.width=5"]).paf.width
+    5
+    """
+    with _hydra_at(conf_dir()):
+        return compose(name, overrides=list(overrides))
+
+
+def plain(cfg: Any) -> Any:
+    """Dicts, lists and numbers only: what checkpoints and json files may hold."""
+    return OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg
+
+
+def build(node: Config, *, trusted: bool = True, **live: Any) -> Any:
+    """Call the ``_target_`` of a node with its keys and the live objects.
+
+    ``trusted=False``, for configs that come out of a file, allows only targets inside pafpose. Live
+    objects go through a partial because Hydra would turn dataclasses into configs.
+    """
+    target = str(node.get("_target_", ""))
+    if not target:
+        raise PafposeError(f"no _target_ in {plain(node)}: name the class or function to call")
+    if not trusted and not target.startswith("pafpose."):
+        raise PafposeError(
+            f"the checkpoint asks to call {target!r}, which is not part of pafpose; if you trust the file, "
+            "load it with trust=True"
+        )
+    settings = plain(node) if OmegaConf.is_config(node) else dict(node)
+    factory: Callable[..., Any] = instantiate(settings, _partial_=True, _convert_="all")
+    return factory(**live)
+
+
+def settings(cls: type[Any], node: Config, group: str) -> Any:
+    """A settings dataclass from a config group; unknown or missing keys name the group."""
+    values = plain(node)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise PafposeError(f"config group {group}: {error}; see conf/{group}/default.yaml") from error

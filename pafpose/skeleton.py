@@ -1,0 +1,347 @@
+"""The skeleton: the only source of channel order for targets, network, loss, decoder, metric, drawings.
+
+Built from YAML by names. Keypoint channel ``k`` is ``keypoints[k]``; limb ``l`` owns the PAF channels
+``2*l`` (x) and ``2*l + 1`` (y). Flip tables are derived from the left/right pairs, never typed.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import difflib
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pafpose.errors import PafposeError
+
+Pair = tuple[str, str]
+RGB = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Keypoints, limbs, left/right pairs and OKS sigmas of one kind of body; checked when made.
+
+    Use :meth:`from_config`; the constructor expects resolved indices.
+    """
+
+    name: str
+    keypoints: tuple[str, ...]
+    limbs: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+    pairs: tuple[tuple[int, int], ...]
+    derived: tuple[tuple[int, int, int], ...] = ()
+    limb_set: str = "explicit"
+    colours: tuple[RGB, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], limbs: str | Sequence[Sequence[str]] | None = None
+    ) -> Skeleton:
+        """Build from the plain mapping of ``conf/skeleton/*.yaml``.
+
+        ``limbs`` is the name of one of its limb sets or a list of name pairs; None takes
+        ``default_limbs``. Raises ``PafposeError`` with the key, the rule and the way out.
+        """
+        return _build(cls, config, limbs)
+
+    @property
+    def num_keypoints(self) -> int:
+        """K, derived keypoints included."""
+        return len(self.keypoints)
+
+    @property
+    def num_limbs(self) -> int:
+        """L."""
+        return len(self.limbs)
+
+    @cached_property
+    def scored(self) -> tuple[int, ...]:
+        """Channels of the keypoints that data sets annotate and metrics score, in order."""
+        made = {index for index, _, _ in self.derived}
+        return tuple(k for k in range(self.num_keypoints) if k not in made)
+
+    @cached_property
+    def limb_names(self) -> tuple[str, ...]:
+        """``from-to`` for every limb."""
+        return tuple(f"{self.keypoints[a]}-{self.keypoints[b]}" for a, b in self.limbs)
+
+    @cached_property
+    def flip_keypoints(self) -> tuple[int, ...]:
+        """After a mirror, channel ``k`` holds what channel ``flip_keypoints[k]`` held before."""
+        table = list(range(self.num_keypoints))
+        for left, right in self.pairs:
+            table[left], table[right] = right, left
+        return tuple(table)
+
+    @cached_property
+    def flip_limbs(self) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+        """For every limb, the limb that mirrors onto it, and whether that one runs the other way."""
+        index = {limb: i for i, limb in enumerate(self.limbs)}
+        source, backwards = [], []
+        for limb in self.limbs:
+            a, b = (self.flip_keypoints[k] for k in limb)
+            if (a, b) in index:
+                source.append(index[a, b])
+                backwards.append(False)
+            elif (b, a) in index:
+                source.append(index[b, a])
+                backwards.append(True)
+            else:
+                raise PafposeError(
+                    f"paf.limbs: the limb {self._say(limb)} has no mirror {self._say((a, b))}; add it, "
+                    "or turn flipping off (augment.flip=0 evaluate.flip=false)"
+                )
+        return tuple(source), tuple(backwards)
+
+    @cached_property
+    def flip_pafs(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """Permutation and signs of the 2L PAF channels under a mirror.
+
+        ``new[c] = sign[c] * old[permutation[c]]`` after the maps were mirrored left to right. x changes
+        sign; a limb whose mirror runs the other way (left hip - right hip) changes y instead.
+        """
+        permutation: list[int] = []
+        signs: list[float] = []
+        for source, backwards in zip(*self.flip_limbs, strict=True):
+            permutation += self.paf_channels(source)
+            signs += [1.0, -1.0] if backwards else [-1.0, 1.0]
+        return tuple(permutation), tuple(signs)
+
+    def paf_channels(self, limb: int) -> tuple[int, int]:
+        """Channels of the x and the y component of a limb."""
+        return 2 * limb, 2 * limb + 1
+
+    def index(self, name: str) -> int:
+        """Channel of a keypoint by name."""
+        return _find(name, self.keypoints, f"skeleton {self.name}")
+
+    def derive(self, keypoints: np.ndarray) -> np.ndarray:
+        """Fill the derived keypoints of ``(..., K, 3)`` from their parents; a new array.
+
+        A derived keypoint is the midpoint of its parents, labelled when both are, with the smaller v.
+        """
+        out = np.array(keypoints, copy=True)
+        for index, a, b in self.derived:
+            first, second = out[..., a, :], out[..., b, :]
+            both = (first[..., 2] > 0) & (second[..., 2] > 0)
+            middle = np.concatenate(
+                [(first[..., :2] + second[..., :2]) / 2, np.minimum(first[..., 2:], second[..., 2:])], -1
+            )
+            out[..., index, :] = np.where(both[..., None], middle, 0)
+        return out
+
+    def from_dataset(self, keypoints: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """Reorder ``(..., N, 3)`` from a data set's names to ``(..., K, 3)``; missing ones get v = 0.
+
+        Raises ``PafposeError`` when none of the scored keypoints is among the names.
+        """
+        keypoints = np.asarray(keypoints)
+        column = {name: i for i, name in enumerate(names)}
+        known = [(k, column[self.keypoints[k]]) for k in self.scored if self.keypoints[k] in column]
+        if not known:
+            raise PafposeError(
+                f"skeleton {self.name}: none of its keypoints {list(self.keypoints)} is among those of the "
+                f"data set {list(names)}; choose the skeleton that fits (skeleton=...)"
+            )
+        out = np.zeros((*keypoints.shape[:-2], self.num_keypoints, 3), keypoints.dtype)
+        channels, columns = zip(*known, strict=True)
+        out[..., list(channels), :] = keypoints[..., list(columns), :]
+        return self.derive(out)
+
+    @cached_property
+    def limb_colours(self) -> tuple[RGB, ...]:
+        """A colour for every limb: the mean of its ends'."""
+        return tuple(
+            tuple((p + q) // 2 for p, q in zip(self.colours[a], self.colours[b], strict=True))  # type: ignore[misc]
+            for a, b in self.limbs
+        )
+
+    def _say(self, limb: tuple[int, int]) -> str:
+        return f"[{self.keypoints[limb[0]]}, {self.keypoints[limb[1]]}]"
+
+
+def _build(
+    cls: type[Skeleton], config: Mapping[str, Any], limbs: str | Sequence[Sequence[str]] | None
+) -> Skeleton:
+    name = str(config.get("name", "unnamed"))
+    where = f"skeleton {name}"
+    scored = _unique([str(k) for k in config.get("keypoints") or []], f"{where}: keypoints")
+    if not scored:
+        raise PafposeError(f"{where}: keypoints is empty; list the names in the order of your data set")
+    derived_config = config.get("derived") or {}
+    names = (*scored, *_unique([str(k) for k in derived_config], f"{where}: derived", taken=scored))
+    derived = tuple(
+        (names.index(child), *_two(parents, scored, f"{where}: derived.{child}"))
+        for child, parents in derived_config.items()
+    )
+    pairs = _read_pairs(config.get("pairs") or [], names, where)
+    _check_derived_flip(derived, pairs, names, where)
+    sigmas = _read_sigmas(config.get("sigmas"), scored, derived, where)
+    chosen = config.get("default_limbs") if limbs is None else limbs
+    limb_set, limb_pairs = _choose_limbs(chosen, config.get("limb_sets") or {}, where)
+    indices = _read_limbs(limb_pairs, names, limb_set)
+    skeleton = cls(
+        name=name,
+        keypoints=names,
+        limbs=indices,
+        sigmas=sigmas,
+        pairs=pairs,
+        derived=derived,  # type: ignore[arg-type]
+        limb_set=limb_set,
+        colours=_colours(names, pairs, config.get("colours") or {}, where),
+    )
+    _check_coverage(skeleton)
+    return skeleton
+
+
+def _unique(names: list[str], where: str, taken: Iterable[str] = ()) -> tuple[str, ...]:
+    seen = set(taken)
+    for name in names:
+        if name in seen:
+            raise PafposeError(f"{where}: {name!r} stands twice; every keypoint needs a name of its own")
+        seen.add(name)
+    return tuple(names)
+
+
+def _find(name: str, names: Sequence[str], where: str) -> int:
+    try:
+        return list(names).index(str(name))
+    except ValueError:
+        near = difflib.get_close_matches(str(name), names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+        raise PafposeError(f"{where}: unknown keypoint {name!r}; {hint}") from None
+
+
+def _two(pair: Sequence[str], names: Sequence[str], where: str) -> tuple[int, int]:
+    if isinstance(pair, str) or len(pair) != 2:
+        raise PafposeError(f"{where}: expected two keypoint names, got {pair!r}")
+    a, b = _find(pair[0], names, where), _find(pair[1], names, where)
+    if a == b:
+        raise PafposeError(f"{where}: both ends are {pair[0]!r}; name two different keypoints")
+    return a, b
+
+
+def _read_pairs(
+    pairs: Sequence[Sequence[str]], names: Sequence[str], where: str
+) -> tuple[tuple[int, int], ...]:
+    used: dict[int, tuple[int, int]] = {}
+    result = []
+    for pair in pairs:
+        a, b = _two(pair, names, f"{where}: pairs")
+        for k in (a, b):
+            if k in used:
+                raise PafposeError(
+                    f"{where}: pairs: {names[k]!r} is in two pairs, so flipping twice would not give the "
+                    "picture back (a flip must be an involution); keep one of them"
+                )
+            used[k] = (a, b)
+        result.append((a, b))
+    return tuple(result)
+
+
+def _check_derived_flip(
+    derived: Sequence[tuple[int, ...]], pairs: Sequence[tuple[int, int]], names: Sequence[str], where: str
+) -> None:
+    flip = dict(pairs) | {b: a for a, b in pairs}
+    parents = {index: {a, b} for index, a, b in derived}
+    for index, own in parents.items():
+        mirrored = {flip.get(k, k) for k in own}
+        if parents.get(flip.get(index, index)) != mirrored:
+            raise PafposeError(
+                f"{where}: derived.{names[index]}: its parents mirror onto "
+                f"{sorted(names[k] for k in mirrored)}, which is not what its own mirror is made of; choose "
+                "a left/right pair as parents, or name the mirrored keypoint in pairs"
+            )
+
+
+def _read_sigmas(
+    sigmas: Any, scored: Sequence[str], derived: Sequence[tuple[int, ...]], where: str
+) -> tuple[float, ...]:
+    if isinstance(sigmas, Mapping):
+        for name in sigmas:
+            _find(str(name), scored, f"{where}: sigmas")
+        missing = [name for name in scored if name not in sigmas]
+        if missing:
+            raise PafposeError(f"{where}: sigmas: no OKS sigma for {missing}; give every keypoint one")
+        values = [float(sigmas[name]) for name in scored]
+    else:
+        values = [float(value) for value in sigmas or []]
+        if len(values) != len(scored):
+            raise PafposeError(
+                f"{where}: sigmas has {len(values)} values for {len(scored)} keypoints; give one OKS sigma "
+                "for each keypoint that is not derived (0.05 each when unknown)"
+            )
+    if any(not value > 0 for value in values):
+        raise PafposeError(f"{where}: sigmas must be above 0, got {values}")
+    return (*values, *((values[a] + values[b]) / 2 for _, a, b in derived))
+
+
+def _choose_limbs(
+    chosen: str | Sequence[Sequence[str]] | None, sets: Mapping[str, Any], where: str
+) -> tuple[str, Sequence[Sequence[str]]]:
+    if chosen is None:
+        raise PafposeError(f"{where}: default_limbs is missing; name one of {sorted(sets)}")
+    if not isinstance(chosen, str):
+        return "explicit", chosen
+    if chosen not in sets:
+        raise PafposeError(
+            f"paf.limbs={chosen}: {where} has no such limb set; choose one of {', '.join(sorted(sets))}, or "
+            "give pairs of names: 'paf.limbs=[[nose,neck],[neck,left_hip]]'"
+        )
+    return chosen, sets[chosen]
+
+
+def _read_limbs(
+    pairs: Sequence[Sequence[str]], names: Sequence[str], limb_set: str
+) -> tuple[tuple[int, int], ...]:
+    where = f"paf.limbs ({limb_set})"
+    if not pairs:
+        raise PafposeError(f"{where}: no limbs; give at least one pair of keypoint names")
+    result: list[tuple[int, int]] = []
+    for pair in pairs:
+        limb = _two(pair, names, where)
+        if limb in result or limb[::-1] in result:
+            raise PafposeError(f"{where}: the limb {list(pair)} stands twice; remove one")
+        result.append(limb)
+    return tuple(result)
+
+
+def _check_coverage(skeleton: Skeleton) -> None:
+    """Named sets must mirror and reach every keypoint; explicit lists are freer (design, section 2)."""
+    reached = {k for limb in skeleton.limbs for k in limb}
+    lost = [name for k, name in enumerate(skeleton.keypoints) if k not in reached]
+    message = (
+        f"paf.limbs ({skeleton.limb_set}): no limb reaches {', '.join(lost)}; such keypoints can never join "
+        "a person; add limbs to them"
+    )
+    if skeleton.limb_set == "explicit":
+        if lost:
+            warnings.warn(message, UserWarning, stacklevel=2)
+        return
+    if lost:
+        raise PafposeError(message)
+    assert len(skeleton.flip_limbs[0]) == skeleton.num_limbs  # raises by itself when a mirror is missing
+
+
+def _colours(
+    names: Sequence[str], pairs: Sequence[tuple[int, int]], given: Mapping[str, Any], where: str
+) -> tuple[RGB, ...]:
+    """Left warm, right cool, the middle green, unless the YAML says otherwise."""
+    for name in given:
+        _find(str(name), names, f"{where}: colours")
+    left, right = [a for a, _ in pairs], [b for _, b in pairs]
+    middle = [k for k in range(len(names)) if k not in left and k not in right]
+    table: dict[int, RGB] = {}
+    for group, (start, stop) in ((left, (0.0, 0.14)), (right, (0.52, 0.72)), (middle, (0.26, 0.44))):
+        for n, k in enumerate(group):
+            hue = start + (stop - start) * (n / max(1, len(group) - 1))
+            red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 1.0)
+            table[k] = (round(255 * red), round(255 * green), round(255 * blue))
+    for name, (red, green, blue) in given.items():
+        table[list(names).index(name)] = (int(red), int(green), int(blue))
+    return tuple(table[k] for k in range(len(names)))
