@@ -1,0 +1,136 @@
+"""Training from a config to metrics: the recipe behind ``scripts/train.py``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.loggers import Logger
+
+from pafpose import api
+from pafpose.config import Config, build, plain
+from pafpose.errors import PafposeError
+from pafpose.module import PoseModule
+from pafpose.utils.log import print_config, quiet_known_warnings
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: Config) -> dict[str, float]:
+    """Fit, validate at the end however short the run, evaluate the best checkpoint; its metrics.
+
+    Writes only into ``paths.output_dir``: config.yaml, checkpoints/, tensorboard/, images/, metrics.json.
+    """
+    started = time.monotonic()
+    cfg = OmegaConf.create(plain(cfg))  # resolved once: the run folder and all interpolations stay put
+    refuse_ddp_sweep(cfg)
+    quiet_known_warnings()
+    folder = Path(cfg.paths.output_dir)
+    if cfg.seed is not None:
+        seed_everything(cfg.seed, workers=True, verbose=False)
+    module = PoseModule(plain(cfg))
+    data = api.build_datamodule(cfg)
+    trainer = build_trainer(cfg)
+    if trainer.is_global_zero:
+        save_config(cfg, folder)
+        log.info("%s", module.network.summary())
+    if cfg.compile:
+        module.network.compile()
+    resume = api.find_checkpoint(cfg.ckpt_path, prefer=("last", "best")) if cfg.ckpt_path else None
+    trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    steps = trainer.global_step
+    close_run(trainer, module, data, folder / "checkpoints")
+    metrics = evaluate_best(cfg, trainer, folder)
+    metrics |= {"steps": float(steps), "minutes": (time.monotonic() - started) / 60}
+    if trainer.is_global_zero:
+        write_json(folder / "metrics.json", metrics)
+        say_where(folder, metrics)
+    return metrics
+
+
+def refuse_ddp_sweep(cfg: DictConfig) -> None:
+    """Processes that DDP starts would re-run the whole sweep with other choices: refuse, name the way out."""
+    sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    strategy = str(cfg.trainer.strategy)
+    several = str(cfg.trainer.devices) not in ("1", "auto") or int(cfg.trainer.num_nodes) > 1
+    if sweep and strategy.startswith("ddp") and "spawn" not in strategy and "fork" not in strategy and several:
+        raise PafposeError(
+            f"trainer.strategy={strategy} with several processes cannot be combined with -m: every process "
+            "would start the whole sweep again, with different choices on its ranks. Use "
+            "trainer.strategy=ddp_spawn, or trainer.devices=1 with a launcher that runs jobs side by side "
+            "(hydra/launcher=joblib)"
+        )
+
+
+def build_trainer(cfg: DictConfig) -> Trainer:
+    """The Lightning trainer with the callbacks and loggers of the config."""
+    callbacks: list[Callback] = [build(node) for node in cfg.callbacks.values() if node]
+    loggers: list[Logger] = [build(node) for node in cfg.logger.values() if node]
+    trainer: Trainer = build(
+        cfg.trainer, callbacks=callbacks, logger=loggers or False, default_root_dir=cfg.paths.output_dir
+    )
+    for logger in loggers:
+        logger.log_hyperparams(plain(cfg))
+    return trainer
+
+
+def save_config(cfg: DictConfig, folder: Path) -> None:
+    """Print the config and keep it, resolved, in the run folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    print_config(cfg)
+
+
+def close_run(trainer: Trainer, module: PoseModule, data: Any, folder: Path) -> None:
+    """Validate once more when the last steps were not, so that best.ckpt and last.ckpt always exist."""
+    checkpoint = trainer.checkpoint_callback
+    best = getattr(checkpoint, "best_model_score", None)
+    if module.validated_at == trainer.global_step and (folder / "best.ckpt").is_file():
+        return
+    trainer.validate(module, datamodule=data, verbose=False)
+    score = trainer.callback_metrics["val/AP"]
+    trainer.save_checkpoint(folder / "last.ckpt")
+    if best is None or score >= best.to(score.device) or not (folder / "best.ckpt").is_file():
+        if trainer.is_global_zero:
+            shutil.copyfile(folder / "last.ckpt", folder / "best.ckpt")
+        trainer.strategy.barrier()
+
+
+def evaluate_best(cfg: DictConfig, trainer: Trainer, folder: Path) -> dict[str, float]:
+    """The metrics of checkpoints/best.ckpt under the evaluate group, computed on one process."""
+    from pafpose.evaluation import evaluate_module
+
+    metrics: dict[str, float] = {}
+    if trainer.is_global_zero:
+        best = PoseModule.from_file(folder / "checkpoints" / "best.ckpt", trust=True)
+        data = api.build_datamodule(cfg)
+        data.setup("validate")
+        device = trainer.strategy.root_device
+        metrics, detections = evaluate_module(best.to(device), data)
+        write_json(folder / "detections.json", detections)
+    return trainer.strategy.broadcast(metrics)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write through a neighbour file, so that a kill leaves no half of it."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1))
+    part.replace(path)
+
+
+def say_where(folder: Path, metrics: dict[str, float]) -> None:
+    """The last lines of a run: how good, how long, where."""
+    log.info("AP %.3f  AP50 %.3f  in %.1f minutes", metrics["AP"], metrics["AP50"], metrics["minutes"])
+    log.info("run folder   %s", folder)
+    log.info("pictures     %s", folder / "images")
+    log.info("TensorBoard  tensorboard --logdir %s", folder / "tensorboard")
+

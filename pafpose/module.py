@@ -1,0 +1,122 @@
+"""PoseModule: network, targets, loss, decoder and metric, wired for Lightning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from pafpose import api
+from pafpose.config import build
+from pafpose.data.records import Batch
+from pafpose.errors import PafposeError
+from pafpose.evaluation import to_photo
+from pafpose.fields import Fields, People, Targets
+from pafpose.metrics import KeypointAP, people_to_coco
+from pafpose.optim import build_optimizer
+
+
+class PoseModule(LightningModule):
+    """Everything that one training run trains and validates.
+
+    ``config`` is a plain dict (``pafpose.config.plain(cfg)``): it alone rebuilds the module, and it is all
+    that a checkpoint holds beside tensors. ``trusted=False`` refuses networks from outside pafpose.
+    """
+
+    def __init__(self, config: dict[str, Any], *, trusted: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.save_hyperparameters({"config": config}, logger=False)
+        self.validated_at = -1  # global step of the last validation
+        self.skeleton = api.build_skeleton(config)
+        self.network = api.build_network(config, trusted=trusted)
+        self.targets = api.build_targets(config)
+        self.loss = build(config["loss"], trusted=trusted)
+        self.decoder = api.build_decoder(config)
+        self.metric = KeypointAP()
+        if config["channels_last"]:
+            self.network.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def from_file(cls, path: Path, *, trust: bool = False) -> PoseModule:
+        """The module of a checkpoint, weights loaded, in evaluation mode."""
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            config = checkpoint["hyper_parameters"]["config"]
+        except Exception as error:
+            raise PafposeError(
+                f"{path}: not a pafpose checkpoint ({type(error).__name__}: {error}); give one that "
+                "scripts/train.py wrote"
+            ) from error
+        if "weights" in config["backbone"]:  # the file brings its own
+            config["backbone"]["weights"] = None
+        module = cls(config, trusted=trust)
+        module.load_state_dict(checkpoint["state_dict"])
+        return module.eval()
+
+    def forward(self, images: Tensor) -> list[Fields]:
+        """All stages for (B, 3, H, W) RGB images, uint8 or float 0..255."""
+        if self.config["channels_last"]:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.network(images)
+
+    def predict_fields(self, images: Tensor) -> Fields:
+        """The last stage's heatmaps and PAFs, in float32."""
+        last = self(images)[-1]
+        return Fields(last.heatmaps.float(), last.pafs.float())  # type: ignore[union-attr]
+
+    def render(self, batch: Batch) -> Targets:
+        """The ground truth of a batch, on its device, in float32 whatever the precision."""
+        size = (batch.image.shape[-2], batch.image.shape[-1])
+        with torch.autocast(batch.image.device.type, enabled=False):
+            return self.targets(batch.keypoints, size, batch.boxes, batch.ignore)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Masked loss over all stages; every term is logged under its own name."""
+        terms = self.loss(self(batch.image), self.render(batch))
+        total = torch.stack(list(terms.values())).sum()
+        self.log("train/loss", total, prog_bar=True)
+        self.log_dict({f"train/loss/{name}": term for name, term in terms.items()})
+        return total
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last round; compile the decoder outside the first batch."""
+        self.metric.reset()
+        self.decoder.warm_up()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss, and people for COCO AP."""
+        stages = self(batch.image)
+        terms = self.loss(stages, self.render(batch))
+        size = len(batch.image)
+        total = torch.stack(list(terms.values())).sum()
+        self.log("val/loss", total, batch_size=size, sync_dist=True)
+        self.log_dict({f"val/loss/{n}": t for n, t in terms.items()}, batch_size=size, sync_dist=True)
+        last = stages[-1]
+        people = self.decoder.decode_batch(last.heatmaps.float(), last.pafs.float(), batch.valid)  # type: ignore[union-attr]
+        self.record(people, batch)
+
+    def record(self, people: list[People], batch: Batch) -> None:
+        """Hand one batch's people, in photo pixels, to the metric."""
+        matrices, ids = batch.matrix.cpu(), batch.image_id.tolist()
+        for found, matrix, image_id in zip(people, matrices, ids, strict=True):
+            photo = to_photo(found, matrix)
+            self.metric.update(people_to_coco(photo, image_id, self.skeleton), image_id)
+
+    def on_validation_epoch_end(self) -> None:
+        """COCO metrics of the whole split, the same on every rank."""
+        truth = self.trainer.datamodule.val_ground_truth()  # type: ignore[attr-defined]
+        scores = self.metric.compute(truth, self.skeleton)
+        self.log_dict({f"val/{name}": value for name, value in scores.items()})
+        self.validated_at = self.global_step
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Optimiser over named parameter groups, schedule counted in steps."""
+        optimizer = build_optimizer(self.network, self.config["optimizer"])
+        steps = self.trainer.estimated_stepping_batches
+        total = int(steps) if steps != float("inf") else None
+        scheduler = build(self.config["scheduler"], optimizer=optimizer, total_steps=total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
