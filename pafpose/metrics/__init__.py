@@ -1,0 +1,1 @@
+"""Measures of found people against annotations."""

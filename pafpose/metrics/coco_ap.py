@@ -1,0 +1,198 @@
+"""COCO keypoint AP of found people, in pixels of the original photos, with any skeleton's OKS sigmas.
+
+pycocotools is the reference; detections are gathered over all ranks of a distributed run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from pafpose.errors import PafposeError
+from pafpose.fields import People
+from pafpose.skeleton import Skeleton
+
+Detection = dict[str, Any]  # image_id, category_id, keypoints (3 numbers each, flat), score
+
+METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+_SLICES = ((None, "all"), (0.5, "all"), (0.75, "all"), (None, "medium"), (None, "large"))
+
+
+class KeypointAP:
+    """Collects detections photo by photo and turns them into COCO's ten numbers.
+
+    Photos are known by their id: one that comes twice (distributed samplers pad with repeats) counts
+    once. ``compute`` is collective: under ``torch.distributed`` every rank must call it.
+    """
+
+    def __init__(self, *, max_dets: int = 20) -> None:
+        if max_dets < 1:
+            raise PafposeError(
+                f"max_dets={max_dets}: COCO keeps the best 20 people per photo; give 1 or more"
+            )
+        self.max_dets = int(max_dets)
+        self._photos: dict[int, list[Detection]] = {}
+
+    def update(self, detections: Iterable[Detection]) -> None:
+        """Add COCO results; all people of one photo must come in one call."""
+        for image_id, found in _by_photo(detections).items():
+            self._photos.setdefault(image_id, found)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._photos.clear()
+
+    def detections(self) -> list[Detection]:
+        """The COCO results of all ranks, ordered by photo id; collective."""
+        photos: dict[int, list[Detection]] = {}
+        for part in _gather(self._photos):
+            for image_id, found in part.items():
+                photos.setdefault(image_id, found)
+        return [detection for image_id in sorted(photos) for detection in photos[image_id]]
+
+    def compute(self, ground_truth: Mapping[str, Any], skeleton: Skeleton) -> dict[str, float]:
+        """AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL in 0..1 over all photos of ``ground_truth``."""
+        return coco_ap(self.detections(), ground_truth, skeleton, max_dets=self.max_dets)
+
+
+def people_to_coco(
+    people: People, image_id: int, *, skeleton: Skeleton, category_id: int = 1
+) -> list[Detection]:
+    """COCO results of people in pixels of the original photo: scored keypoints only, 0, 0, 0 when absent.
+
+    COCO's integer coordinates are pixel indices, which is our frame, so nothing is shifted.
+    """
+    keypoints = people.keypoints.detach().float().cpu().numpy()[:, list(skeleton.scored)]
+    rows = (
+        np.where(keypoints[..., 2:] > 0, keypoints, 0)
+        .astype(np.float64)
+        .reshape(len(keypoints), 3 * keypoints.shape[1])
+    )
+    scores = people.scores.detach().float().cpu().tolist()
+    return [
+        {
+            "image_id": int(image_id),
+            "category_id": category_id,
+            "keypoints": np.round(row, 3).tolist(),
+            "score": float(score),
+        }
+        for row, score in zip(rows, scores, strict=True)
+    ]
+
+
+def coco_ap(
+    detections: Sequence[Detection],
+    ground_truth: Mapping[str, Any],
+    skeleton: Skeleton,
+    *,
+    max_dets: int = 20,
+) -> dict[str, float]:
+    """COCO's ten keypoint numbers in 0..1; 0 without detections and where there is no ground truth.
+
+    ``ground_truth`` is a COCO dict (images, annotations, categories) in the data set's own keypoint
+    order. Raises ``PafposeError`` for detections of photos that it does not list.
+    """
+    known = {image["id"] for image in ground_truth["images"]}
+    strange = sorted({d["image_id"] for d in detections} - known)
+    if strange:
+        raise PafposeError(
+            f"{len(strange)} photos with detections are not in the annotations, the first with id "
+            f"{strange[0]}; evaluate against the annotations of the photos that were predicted"
+        )
+    if not detections:
+        return dict.fromkeys(METRICS, 0.0)
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        return _summary(_run_cocoeval(detections, _coco_truth(ground_truth, skeleton), skeleton, max_dets))
+
+
+def _by_photo(detections: Iterable[Detection]) -> dict[int, list[Detection]]:
+    photos: dict[int, list[Detection]] = {}
+    for detection in detections:
+        photos.setdefault(int(detection["image_id"]), []).append(detection)
+    return photos
+
+
+def _gather(part: Any) -> list[Any]:
+    """``part`` of every rank, in rank order."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [part]
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, part)
+    return parts
+
+
+def _coco_truth(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> COCO:
+    """Annotations with scored keypoints in skeleton order and the keys that COCOeval insists on."""
+    columns = {c["id"]: _columns(c.get("keypoints"), skeleton) for c in ground_truth["categories"]}
+    truth = COCO()
+    truth.dataset = {
+        "images": list(ground_truth["images"]),
+        "categories": [{"id": 1}],  # the skeleton says what is looked for, whatever its category is called
+        "annotations": [
+            _annotation(annotation, number, columns[annotation["category_id"]])
+            for number, annotation in enumerate(ground_truth["annotations"], start=1)
+        ],
+    }
+    truth.createIndex()
+    return truth
+
+
+def _columns(names: Sequence[str] | None, skeleton: Skeleton) -> list[int]:
+    """For every scored keypoint its place in the data set's list; -1 when the data set has no such one."""
+    wanted = [skeleton.keypoints[k] for k in skeleton.scored]
+    if not names:
+        return list(range(len(wanted)))
+    return [list(names).index(name) if name in names else -1 for name in wanted]
+
+
+def _annotation(annotation: Mapping[str, Any], number: int, columns: Sequence[int]) -> dict[str, Any]:
+    given = np.asarray(annotation.get("keypoints") or [], np.float64).reshape(-1, 3)
+    rows = np.vstack([given, np.zeros((1, 3))])
+    keypoints = rows[[c if 0 <= c < len(given) else -1 for c in columns]]
+    box = annotation["bbox"]
+    return {
+        "id": number,  # COCOeval takes 0 for "no match", so ids of our own
+        "image_id": annotation["image_id"],
+        "category_id": 1,
+        "bbox": list(box),
+        "area": float(annotation.get("area", box[2] * box[3])),
+        "iscrowd": int(annotation.get("iscrowd", 0)),
+        "keypoints": keypoints.ravel().tolist(),
+        "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+    }
+
+
+def _run_cocoeval(
+    detections: Sequence[Detection], truth: COCO, skeleton: Skeleton, max_dets: int
+) -> COCOeval:
+    found = truth.loadRes([d | {"category_id": 1} for d in detections])  # copies: loadRes writes into them
+    evaluation = COCOeval(truth, found, "keypoints")
+    evaluation.params.kpt_oks_sigmas = np.array([skeleton.sigmas[k] for k in skeleton.scored])
+    evaluation.params.maxDets = [max_dets]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation
+
+
+def _summary(evaluation: COCOeval) -> dict[str, float]:
+    """COCOeval.summarize without its printing and its fixed 20 detections."""
+    precision, recall = (
+        evaluation.eval["precision"],
+        evaluation.eval["recall"],
+    )  # (T, R, 1, A, 1), (T, 1, A, 1)
+    labels, thresholds = evaluation.params.areaRngLbl, evaluation.params.iouThrs
+    values = []
+    for table in (precision, recall):
+        for threshold, area in _SLICES:
+            rows = slice(None) if threshold is None else np.isclose(thresholds, threshold)
+            part = table[rows, ..., labels.index(area), :]
+            counted = part[part > -1]  # -1: no ground truth there
+            values.append(float(counted.mean()) if counted.size else 0.0)
+    return dict(zip(METRICS, values, strict=True))

@@ -1,0 +1,215 @@
+"""COCO AP against pycocotools' own summary, on hand-made cases and over processes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from pafpose.errors import PafposeError
+from pafpose.fields import People
+from pafpose.metrics.coco_ap import METRICS, KeypointAP, coco_ap, people_to_coco
+
+
+def make_truth(rng, skeleton, people_per_photo=(2, 0, 3, 1), *, size=100.0):
+    """A COCO dict with random people about ``size`` px large; ids from 10."""
+    names = [skeleton.keypoints[k] for k in skeleton.scored]
+    images, annotations = [], []
+    for number, count in enumerate(people_per_photo):
+        images.append({"id": 10 + number, "width": 640, "height": 480})
+        for _ in range(count):
+            xy = rng.uniform(0, 300, 2) + rng.uniform(0, size, (len(names), 2))
+            keypoints = np.c_[xy.round(), rng.integers(0, 3, len(names))]
+            keypoints[0, 2] = 2
+            keypoints[keypoints[:, 2] == 0] = 0
+            low, high = xy.min(0), xy.max(0)
+            annotations.append(
+                {
+                    "id": len(annotations),
+                    "image_id": 10 + number,
+                    "category_id": 1,
+                    "bbox": [*low, *(high - low)],
+                    "area": float((high - low).prod() * 0.6),
+                    "iscrowd": 0,
+                    "keypoints": keypoints.ravel().tolist(),
+                    "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+                }
+            )
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }
+
+
+def exact_detections(truth):
+    return [
+        {
+            "image_id": a["image_id"],
+            "category_id": 1,
+            "keypoints": [float(x) for x in a["keypoints"]],
+            "score": 0.5 + 0.01 * n,
+        }
+        for n, a in enumerate(truth["annotations"])
+        if a["num_keypoints"]
+    ]
+
+
+def noisy_detections(rng, truth, noise=6.0):
+    found = exact_detections(truth)
+    for detection in found:
+        keypoints = np.array(detection["keypoints"]).reshape(-1, 3)
+        keypoints[:, :2] += rng.normal(0, noise, keypoints[:, :2].shape)
+        detection["keypoints"] = keypoints.ravel().tolist()
+        detection["score"] = float(rng.uniform())
+    return found
+
+
+def pycocotools_stats(truth_file: Path, detections):
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(truth_file))
+        evaluation = COCOeval(truth, truth.loadRes([dict(d) for d in detections]), "keypoints")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats
+
+
+def test_exact_people_score_one(rng, coco18):
+    truth = make_truth(rng, coco18)
+    scores = coco_ap(exact_detections(truth), truth, coco18)
+    assert tuple(scores) == METRICS
+    assert scores["AP"] == pytest.approx(1)
+    assert scores["AR"] == pytest.approx(1)
+
+
+def test_equals_pycocotools_on_real_annotations(rng, coco18, coco_mini):
+    path = coco_mini / "annotations" / "person_keypoints_val2017.json"
+    truth = json.loads(path.read_text())
+    detections = noisy_detections(rng, truth, noise=8)
+    expected = np.maximum(pycocotools_stats(path, detections), 0)
+    assert 0.1 < expected[0] < 0.99
+    np.testing.assert_allclose(list(coco_ap(detections, truth, coco18).values()), expected, atol=1e-12)
+
+
+def test_nothing_found_is_zero_and_silent(rng, coco18, capsys):
+    truth = make_truth(rng, coco18)
+    metric = KeypointAP()
+    metric.update([])
+    assert metric.compute(truth, coco18) == dict.fromkeys(METRICS, 0.0)
+    coco_ap(exact_detections(truth), truth, coco18)
+    assert capsys.readouterr().out == ""
+
+
+def test_no_ground_truth_is_zero(rng, coco18):
+    truth = make_truth(rng, coco18)
+    found = exact_detections(truth)
+    assert coco_ap(found, truth | {"annotations": []}, coco18) == dict.fromkeys(METRICS, 0.0)
+    small = make_truth(rng, coco18, size=60)  # nobody is large
+    scores = coco_ap(exact_detections(small), small, coco18)
+    assert scores["APL"] == 0 and scores["APM"] == pytest.approx(1)
+
+
+def test_custom_sigmas_and_keypoint_order(rng, coco18):
+    truth = make_truth(rng, coco18)
+    found = noisy_detections(rng, truth)
+    order = rng.permutation(17)
+    names = truth["categories"][0]["keypoints"]
+    shuffled = truth | {
+        "categories": [{"id": 1, "name": "person", "keypoints": [names[i] for i in order]}],
+        "annotations": [
+            a | {"keypoints": np.array(a["keypoints"]).reshape(-1, 3)[order].ravel().tolist()}
+            for a in truth["annotations"]
+        ],
+    }
+    assert coco_ap(found, shuffled, coco18) == coco_ap(found, truth, coco18)
+
+    strict = dataclasses.replace(coco18, sigmas=tuple(0.3 * s for s in coco18.sigmas))
+    assert coco_ap(found, truth, strict)["AP"] < coco_ap(found, truth, coco18)["AP"]
+
+
+def test_max_dets_keeps_the_best(rng, coco18):
+    truth = make_truth(rng, coco18, (25,))
+    found = exact_detections(truth)
+    assert coco_ap(found, truth, coco18)["AR"] == pytest.approx(20 / 25)
+    assert coco_ap(found, truth, coco18, max_dets=100)["AR"] == pytest.approx(1)
+    with pytest.raises(PafposeError, match="max_dets=0"):
+        KeypointAP(max_dets=0)
+
+
+def test_a_photo_that_comes_twice_counts_once(rng, coco18):
+    truth = make_truth(rng, coco18)
+    found = noisy_detections(rng, truth)
+    metric = KeypointAP()
+    metric.update(found)
+    once = metric.compute(truth, coco18)
+    metric.update([d for d in found if d["image_id"] == 10])
+    assert metric.compute(truth, coco18) == once == coco_ap(found, truth, coco18)
+    metric.reset()
+    assert metric.detections() == []
+
+
+def test_unknown_photo_is_an_error(rng, coco18):
+    truth = make_truth(rng, coco18)
+    stranger = exact_detections(truth)[0] | {"image_id": 999}
+    with pytest.raises(PafposeError, match="999"):
+        coco_ap([stranger], truth, coco18)
+
+
+def test_crowds_are_neither_reward_nor_loss(rng, coco18):
+    truth = make_truth(rng, coco18, (2,))
+    found = exact_detections(truth)
+    crowd = {"id": 77, "image_id": 10, "category_id": 1, "bbox": [400, 300, 200, 100], "area": 2e4}
+    crowd |= {"iscrowd": 1, "keypoints": [0] * 51, "num_keypoints": 0}
+    inside = np.tile([500.0, 350.0, 0.9], 17)
+    false_alarm = {"image_id": 10, "category_id": 1, "keypoints": inside.tolist(), "score": 0.99}
+    with_crowd = truth | {"annotations": [*truth["annotations"], crowd]}
+    assert coco_ap([*found, false_alarm], with_crowd, coco18)["AP"] == pytest.approx(1)
+    assert coco_ap([*found, false_alarm], truth, coco18)["AP"] < 0.9
+
+
+def test_people_to_coco(coco18):
+    keypoints = torch.zeros(2, 18, 3)
+    keypoints[0, 5] = torch.tensor([10.25, 20.5, 0.75])
+    keypoints[1, 3] = torch.tensor([4.0, 5.0, 0.0])  # not found: its place must not leak
+    first, second = people_to_coco(
+        People(keypoints, torch.tensor([0.5, 0.25])), 7, skeleton=coco18, category_id=3
+    )
+    assert len(first["keypoints"]) == 51
+    assert first["keypoints"][15:18] == [10.25, 20.5, 0.75]
+    assert (first["image_id"], first["category_id"], first["score"]) == (7, 3, 0.5)
+    assert second["keypoints"] == [0.0] * 51
+    assert people_to_coco(People.nobody(18), 7, skeleton=coco18) == []
+    json.dumps(first)
+
+
+def _rank(rank: int, folder: str, truth: dict, found: list, skeleton) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    metric = KeypointAP()
+    photos = [image["id"] for image in truth["images"]]
+    padded = [*photos, photos[0]] if len(photos) % 2 else photos  # what DistributedSampler does
+    for photo in padded[rank::2]:
+        metric.update([d for d in found if d["image_id"] == photo])
+    scores = metric.compute(truth, skeleton)
+    (Path(folder) / f"{rank}.json").write_text(json.dumps(scores))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(rng, coco18, tmp_path):
+    truth = make_truth(rng, coco18, (2, 1, 3, 0, 4))
+    found = noisy_detections(rng, truth)
+    torch.multiprocessing.spawn(_rank, (str(tmp_path), truth, found, coco18), nprocs=2)
+    expected = coco_ap(found, truth, coco18)
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f"{rank}.json").read_text()) == expected
