@@ -1,0 +1,67 @@
+"""The half-pixel rule: cells, resizing, flips and matrices agree with each other and with OpenCV."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pafpose import geometry as geo
+from pafpose.errors import PafposeError
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8])
+def test_cell_centre_is_the_mean_of_its_pixels(stride: int) -> None:
+    for cell in range(5):
+        pixels = np.arange(cell * stride, (cell + 1) * stride)
+        assert geo.cell_to_px(cell, stride) == pixels.mean()
+        assert geo.px_to_cell(pixels.mean(), stride) == cell
+
+
+def test_field_size_refuses_what_is_not_a_multiple() -> None:
+    assert geo.field_size((368, 640), 8) == (46, 80)
+    with pytest.raises(PafposeError, match=r"not a multiple of the field stride 8; pad it to \(376, 368\)"):
+        geo.field_size((370, 368), 8)
+
+
+def test_resize_keeps_corners_and_flip_twice_is_identity() -> None:
+    corner = np.array([[-0.5, -0.5], [63.5, 47.5]])
+    assert np.allclose(geo.transform_points(geo.resize(2.0), corner), [[-0.5, -0.5], [127.5, 95.5]])
+    assert np.allclose(geo.compose(geo.flip(64), geo.flip(64)), geo.identity())
+
+
+def test_compose_and_invert(rng: np.random.Generator) -> None:
+    a = geo.compose(geo.rotation(33.0), geo.resize(1.7, 0.6))
+    b = geo.compose(geo.translation(5.0, -3.0), geo.flip(100))
+    points = rng.uniform(-50, 200, (7, 2))
+    step = geo.transform_points(b, geo.transform_points(a, points))
+    assert np.allclose(geo.transform_points(geo.compose(b, a), points), step)
+    assert np.allclose(geo.transform_points(geo.invert(a), geo.transform_points(a, points)), points)
+
+
+def test_resize_agrees_with_opencv_pixel_for_pixel(rng: np.random.Generator) -> None:
+    picture = rng.uniform(0, 255, (40, 60)).astype(np.float32)
+    warped = cv2.warpAffine(picture, geo.resize(2.0), (120, 80), borderMode=cv2.BORDER_REPLICATE)
+    resized = cv2.resize(picture, (120, 80), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(warped - resized).max() < 255 / 32  # warpAffine interpolates in steps of 1/32
+
+
+def test_boxes_enclose_the_moved_corners() -> None:
+    box = np.array([10.0, 20.0, 30.0, 40.0])
+    assert np.allclose(geo.transform_boxes(geo.translation(1, 2), box), [11, 22, 30, 40])
+    assert np.allclose(geo.transform_boxes(geo.rotation(90), box), [-60, 10, 40, 30])
+
+
+@pytest.mark.parametrize(
+    ("fit", "expected"), [("long", (276, 368)), ("height", (368, 491))], ids=["long", "height"]
+)
+def test_letterbox_keeps_the_aspect(fit: str, expected: tuple[int, int]) -> None:
+    matrix, size = geo.letterbox(640, 480, input_size=368, fit=fit)
+    assert size == expected
+    corners = geo.transform_points(matrix, np.array([[-0.5, -0.5], [639.5, 479.5]]))
+    assert np.allclose(corners, [[-0.5, -0.5], [size[1] - 0.5, size[0] - 0.5]])
+
+
+def test_letterbox_names_the_choices() -> None:
+    with pytest.raises(PafposeError, match=r"evaluate\.fit='wide'"):
+        geo.letterbox(640, 480, input_size=368, fit="wide")
