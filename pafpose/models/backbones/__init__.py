@@ -1,0 +1,1 @@
+"""Backbones: modules with ``out_channels``, ``stride`` and ``normalisation``, images to features."""

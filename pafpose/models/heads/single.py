@@ -1,0 +1,76 @@
+"""One cheap stage over a feature pyramid, optionally refined by further looks at its own output."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pafpose.errors import PafposeError
+from pafpose.fields import Fields
+from pafpose.models.heads.start import empty_scene
+from pafpose.models.layers import Residual, conv
+
+
+class Stage(nn.Module):
+    """Residual blocks, then one 1x1 convolution to both fields at once."""
+
+    def __init__(self, in_channels: int, channels: int, fields: int, *, blocks: nn.Sequential) -> None:
+        super().__init__()
+        same = in_channels == channels
+        self.merge = nn.Identity() if same else conv(in_channels, channels, kernel=1, norm=True)
+        self.blocks = blocks
+        self.output = nn.Conv2d(channels, fields, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, in_channels, h, w) -> features (B, channels, h, w) and fields."""
+        features = self.blocks(self.merge(x))
+        return features, self.output(features)
+
+
+class SingleHead(nn.Module):
+    """1x1 convolutions to both fields; with ``stages`` > 1 each further stage sees features and fields.
+
+    ``blocks`` residual blocks (depthwise and 1x1) stand before the output of every stage. All outputs start
+    as an empty scene. ``background``: the last heatmap channel is the background.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_heatmaps: int,
+        num_pafs: int,
+        *,
+        stride: int = 8,
+        stages: int = 1,
+        blocks: int = 0,
+        kernel: int = 3,
+        expansion: float = 2.0,
+        background: bool = True,
+    ) -> None:
+        super().__init__()
+        if stages < 1:
+            raise PafposeError(f"head.stages={stages}: a head has at least one stage")
+        self.stride, self.num_heatmaps, self.num_pafs = int(stride), num_heatmaps, num_pafs
+        fields = num_heatmaps + num_pafs
+
+        def stage(channels_in: int) -> Stage:
+            body = (Residual(in_channels, expansion=expansion, kernel=kernel) for _ in range(blocks))
+            made = Stage(channels_in, in_channels, fields, blocks=nn.Sequential(*body))
+            empty_scene(made.output, background=num_heatmaps - 1 if background else None)
+            return made
+
+        self.initial = stage(in_channels)
+        self.refinements = nn.ModuleList(stage(in_channels + fields) for _ in range(stages - 1))
+
+    def forward(self, features: Tensor) -> list[Fields]:
+        """(B, in_channels, h, w) -> one ``Fields`` per stage."""
+        features, fields = self.initial(features)
+        stages = [self._split(fields)]
+        for refinement in self.refinements:
+            features, fields = refinement(torch.cat([features, fields], 1))
+            stages.append(self._split(fields))
+        return stages
+
+    def _split(self, fields: Tensor) -> Fields:
+        heatmaps, pafs = fields.split([self.num_heatmaps, self.num_pafs], 1)
+        return Fields(heatmaps, pafs)

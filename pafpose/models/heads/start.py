@@ -1,0 +1,39 @@
+"""How a head's weights start: as published, or so that the first outputs are already an empty scene."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def gaussian(module: nn.Module, std: float = 0.01) -> None:
+    """Every convolution from a Gaussian, biases 0: the published Caffe recipe."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def kaiming(module: nn.Module) -> None:
+    """Every convolution keeps the variance of what follows a ReLU; BatchNorm keeps its own start."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out" if layer.groups == 1 else "fan_in")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def empty_scene(output: nn.Conv2d, *, background: int | None = None) -> None:
+    """Let an output layer start near "nobody here": weights of std 0.003, bias 0, background bias 1.
+
+    With a default start the first losses are ten times larger and the first minutes go into unlearning it.
+    """
+    nn.init.normal_(output.weight, std=0.003)
+    if output.bias is not None:
+        nn.init.zeros_(output.bias)
+        if background is not None:
+            output.bias[background] = 1.0

@@ -1,0 +1,46 @@
+"""The network: raw RGB pixels in, one ``Fields`` per stage out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pafpose.errors import PafposeError
+from pafpose.fields import Fields
+from pafpose.models.normalisation import Normalise
+
+
+class PoseNetwork(nn.Module):
+    """Normalise, extract features, predict fields.
+
+    The backbone has ``stride`` (input pixels per cell), ``out_channels`` and ``normalisation``; the head
+    maps (B, out_channels, H / stride, W / stride) to a list of ``Fields``, the last with both fields.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.normalise = Normalise(str(getattr(backbone, "normalisation", "imagenet")))
+        self.backbone = backbone
+        self.head = head
+        self.stride = int(backbone.stride)  # type: ignore[arg-type]
+        wanted = getattr(head, "stride", None)
+        if wanted is not None and wanted != self.stride:
+            raise PafposeError(
+                f"head.stride={wanted}, but the backbone was built for stride {self.stride}; build it with "
+                "stride=head.stride"
+            )
+
+    def forward(self, images: Tensor) -> list[Fields]:
+        """Predict from (B, 3, H, W) RGB, uint8 or float 0..255; H and W are multiples of the stride."""
+        if not torch.compiler.is_compiling():  # a traced graph must not be tied to one size
+            self._check(images)
+        return self.head(self.backbone(self.normalise(images)))
+
+    def _check(self, images: Tensor) -> None:
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise PafposeError(f"images: expected (B, 3, H, W) RGB, got {tuple(images.shape)}")
+        if images.shape[2] % self.stride or images.shape[3] % self.stride:
+            raise PafposeError(
+                f"images: {images.shape[2]} x {images.shape[3]} is not a multiple of the stride "
+                f"{self.stride}; pad or crop them to one"
+            )
