@@ -1,12 +1,36 @@
-"""From photos to people: how photos are fitted, fields averaged over flip and scales, people put back."""
+"""From photos to people: how photos are fitted, people put back, and a whole split evaluated.
+
+Frames: *photo* (original pixels), *input* (letterboxed pixels that the network sees), field cells.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from pafpose.averaging import predict_fields
+from pafpose.config import settings as read_settings
+from pafpose.data.images import evaluation_input, load_image
 from pafpose.errors import PafposeError
+from pafpose.fields import Fields, People
+from pafpose.geometry import invert
+from pafpose.metrics.coco_ap import Detection, coco_ap, people_to_coco
+from pafpose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from pafpose.data.records import Batch
+    from pafpose.decode import Decoder
+    from pafpose.module import PoseModule
 
 
 @dataclass(frozen=True)
@@ -31,3 +55,175 @@ class EvaluateSettings:
             raise PafposeError(
                 f"evaluate.scales={list(self.scales)}: give factors above 0, such as [1] or [0.5,1,2]"
             )
+
+    def at_largest_scale(self) -> EvaluateSettings:
+        """The same views, told from the frame of the largest one: its scale becomes 1.
+
+        Photos are read once, at that size, and every other view is made from it, so that no view is
+        enlarged from fewer pixels than the photo has.
+        """
+        largest = max(self.scales)
+        return dataclasses.replace(
+            self,
+            input_size=max(1, round(self.input_size * largest)),
+            scales=tuple(scale / largest for scale in self.scales),
+        )
+
+
+def to_photo(people: People, matrix: np.ndarray | Tensor) -> People:
+    """Move people from input pixels to photo pixels; ``matrix`` (2, 3) leads from photo to input.
+
+    Keypoints that were not found stay 0, 0, 0.
+    """
+    back = torch.as_tensor(invert(np.asarray(matrix, np.float64)), device=people.keypoints.device)
+    found = people.keypoints[..., 2:] > 0
+    xy = people.keypoints[..., :2].to(back) @ back[:, :2].T + back[:, 2]
+    xy = torch.where(found, xy, torch.zeros_like(xy)).to(people.keypoints)
+    return People(torch.cat([xy, people.keypoints[..., 2:] * found], -1), people.scores)
+
+
+class Predictor:
+    """A trained network with all that stands around it: a photo in, people in photo pixels out."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        decoder: Decoder,
+        *,
+        skeleton: Skeleton,
+        settings: EvaluateSettings,
+        stride: int,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.network = network.to(self.device).eval()
+        self.decoder, self.skeleton, self.settings, self.stride = decoder, skeleton, settings, stride
+        decoder.warm_up()
+
+    @classmethod
+    def from_module(cls, module: PoseModule, *, device: str | torch.device | None = None) -> Predictor:
+        """From a loaded checkpoint, with the settings that it was trained with."""
+        return cls(
+            module.network,
+            module.decoder,
+            skeleton=module.skeleton,
+            settings=read_settings(EvaluateSettings, module.config["evaluate"], "evaluate"),
+            stride=int(module.config["head"]["stride"]),
+            device=device,
+        )
+
+    def __call__(self, photo: str | Path | np.ndarray) -> People:
+        """People in a photo: a file, or RGB uint8 (H, W, 3); pixels of the photo, best first, on the CPU."""
+        fields, matrix, valid = self.fields(photo)
+        assert fields.heatmaps is not None and fields.pafs is not None
+        people = self.decoder.decode_batch(fields.heatmaps, fields.pafs, torch.tensor([valid]))[0]
+        return to_photo(People(people.keypoints.cpu(), people.scores.cpu()), matrix)
+
+    def fields(self, photo: str | Path | np.ndarray) -> tuple[Fields, np.ndarray, tuple[int, int]]:
+        """Averaged fields (1, ...), the matrix from photo to input, and the photo's (height, width) there."""
+        views = self.settings.at_largest_scale()
+        image, matrix, valid = evaluation_input(
+            as_rgb(photo), input_size=views.input_size, fit=views.fit, stride=self.stride
+        )
+        tensor = torch.from_numpy(image).permute(2, 0, 1)[None].to(self.device)
+        fields = predict_fields(
+            self.network,
+            tensor,
+            skeleton=self.skeleton,
+            stride=self.stride,
+            flip=views.flip,
+            scales=views.scales,
+        )
+        return fields, matrix, valid
+
+
+def as_rgb(photo: str | Path | np.ndarray) -> np.ndarray:
+    """A photo as RGB uint8 (H, W, 3); files are turned upright as their EXIF tag says."""
+    if isinstance(photo, str | Path):
+        return load_image(photo)
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or 0 in photo.shape:
+        raise PafposeError(
+            f"photo: expected RGB uint8 (height, width, 3), got {photo.dtype} {photo.shape}; convert it first"
+        )
+    return photo
+
+
+def evaluate_network(
+    network: torch.nn.Module,
+    dataloader: Any,
+    decoder: Decoder,
+    *,
+    skeleton: Skeleton,
+    ground_truth: Mapping[str, Any],
+    settings: EvaluateSettings,
+    stride: int,
+    save_to: Path | None = None,
+) -> tuple[dict[str, float], list[Detection]]:
+    """COCO metrics and detections of a whole split, on the network's device, in this process alone.
+
+    The loader's photos are fitted with ``settings.at_largest_scale()``. ``save_to`` is a folder that
+    receives the averaged fields of every photo when ``settings.save_fields``.
+    """
+    decoder.warm_up()
+    detections: list[Detection] = []
+    photos = 0
+    for batch, fields in _batches_of_fields(network, dataloader, skeleton, settings, stride):
+        if settings.save_fields and save_to is not None:
+            _save_fields(save_to, batch, fields)
+        people = decoder.decode_batch(fields.heatmaps, fields.pafs, batch.valid)
+        photos += len(people)
+        for found, matrix, image_id in zip(people, batch.matrix.cpu(), batch.image_id.tolist(), strict=True):
+            detections += people_to_coco(to_photo(found, matrix), image_id, skeleton)
+    metrics = coco_ap(detections, ground_truth, skeleton)
+    return metrics | {"photos": float(photos), "people": float(len(detections))}, detections
+
+
+def evaluate_module(
+    module: PoseModule, data: Any, *, save_to: Path | None = None
+) -> tuple[dict[str, float], list[Detection]]:
+    """``evaluate_network`` of a trained module on the validation split, under its own evaluate settings."""
+    settings = read_settings(EvaluateSettings, module.config["evaluate"], "evaluate")
+    data.val_dataset.input_size = settings.at_largest_scale().input_size  # other views are made from this one
+    return evaluate_network(
+        module.network.eval(),
+        data.val_dataloader(),
+        module.decoder,
+        skeleton=module.skeleton,
+        ground_truth=data.val_ground_truth(),
+        settings=settings,
+        stride=int(module.config["head"]["stride"]),
+        save_to=save_to,
+    )
+
+
+def _batches_of_fields(
+    network: torch.nn.Module, loader: Any, skeleton: Skeleton, settings: EvaluateSettings, stride: int
+) -> Iterator[tuple[Batch, Fields]]:
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    views = settings.at_largest_scale()
+    for batch in track(loader, "evaluate", transient=True, disable=not sys.stderr.isatty()):
+        yield (
+            batch,
+            predict_fields(
+                network,
+                batch.image.to(device),
+                skeleton=skeleton,
+                stride=stride,
+                flip=views.flip,
+                scales=views.scales,
+            ),
+        )
+
+
+def _save_fields(folder: Path, batch: Batch, fields: Fields) -> None:
+    """One npz per photo: heatmaps and pafs as float16, matrix photo -> input, valid (height, width)."""
+    assert fields.heatmaps is not None and fields.pafs is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    for n, image_id in enumerate(batch.image_id.tolist()):
+        np.savez(
+            folder / f"{image_id}.npz",
+            heatmaps=fields.heatmaps[n].half().cpu().numpy(),
+            pafs=fields.pafs[n].half().cpu().numpy(),
+            matrix=batch.matrix[n].cpu().numpy(),
+            valid=batch.valid[n].cpu().numpy(),
+        )

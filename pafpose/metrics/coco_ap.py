@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,32 +38,55 @@ class KeypointAP:
                 f"max_dets={max_dets}: COCO keeps the best 20 people per photo; give 1 or more"
             )
         self.max_dets = int(max_dets)
+        self._partial = False  # whether photos without people were told as well
         self._photos: dict[int, list[Detection]] = {}
 
-    def update(self, detections: Iterable[Detection]) -> None:
-        """Add COCO results; all people of one photo must come in one call."""
-        for image_id, found in _by_photo(detections).items():
-            self._photos.setdefault(image_id, found)
+    def update(self, detections: Iterable[Detection], image_id: int | None = None) -> None:
+        """Add COCO results; all people of one photo must come in one call.
+
+        With ``image_id``, the photo that they are of, photos where nobody was found are known too, and
+        ``compute`` scores the photos that came, not the whole split.
+        """
+        photos = _by_photo(detections)
+        if image_id is not None:
+            photos.setdefault(int(image_id), [])
+            self._partial = True
+        for number, found in photos.items():
+            self._photos.setdefault(number, found)
 
     def reset(self) -> None:
         """Forget everything."""
         self._photos.clear()
+        self._partial = False
 
-    def detections(self) -> list[Detection]:
-        """The COCO results of all ranks, ordered by photo id; collective."""
+    def photos(self) -> dict[int, list[Detection]]:
+        """The COCO results of all ranks by photo id, in order of the ids; collective."""
         photos: dict[int, list[Detection]] = {}
         for part in _gather(self._photos):
             for image_id, found in part.items():
                 photos.setdefault(image_id, found)
-        return [detection for image_id in sorted(photos) for detection in photos[image_id]]
+        return dict(sorted(photos.items()))
 
     def compute(self, ground_truth: Mapping[str, Any], skeleton: Skeleton) -> dict[str, float]:
-        """AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL in 0..1 over all photos of ``ground_truth``."""
-        return coco_ap(self.detections(), ground_truth, skeleton, max_dets=self.max_dets)
+        """AP AP50 AP75 APM APL AR AR50 AR75 ARM ARL in 0..1."""
+        photos = self.photos()
+        if any(_gather(self._partial)):
+            ground_truth = only_photos(ground_truth, photos.keys())
+        found = [detection for detections in photos.values() for detection in detections]
+        return coco_ap(found, ground_truth, skeleton, max_dets=self.max_dets)
+
+
+def only_photos(ground_truth: Mapping[str, Any], image_ids: Collection[int]) -> dict[str, Any]:
+    """The COCO dict of some photos of another."""
+    return {
+        "images": [image for image in ground_truth["images"] if image["id"] in image_ids],
+        "annotations": [a for a in ground_truth["annotations"] if a["image_id"] in image_ids],
+        "categories": ground_truth["categories"],
+    }
 
 
 def people_to_coco(
-    people: People, image_id: int, *, skeleton: Skeleton, category_id: int = 1
+    people: People, image_id: int, skeleton: Skeleton, *, category_id: int = 1
 ) -> list[Detection]:
     """COCO results of people in pixels of the original photo: scored keypoints only, 0, 0, 0 when absent.
 

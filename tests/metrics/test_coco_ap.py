@@ -154,7 +154,16 @@ def test_a_photo_that_comes_twice_counts_once(rng, coco18):
     metric.update([d for d in found if d["image_id"] == 10])
     assert metric.compute(truth, coco18) == once == coco_ap(found, truth, coco18)
     metric.reset()
-    assert metric.detections() == []
+    assert metric.photos() == {}
+
+
+def test_photos_told_by_id_are_the_ones_that_count(rng, coco18):
+    truth = make_truth(rng, coco18)
+    metric = KeypointAP()
+    metric.update([d for d in exact_detections(truth) if d["image_id"] == 12], 12)
+    assert metric.compute(truth, coco18)["AP"] == pytest.approx(1)
+    metric.update([], 10)  # looked at, nobody found, two people there
+    assert metric.compute(truth, coco18)["AR"] == pytest.approx(3 / 5)
 
 
 def test_unknown_photo_is_an_error(rng, coco18):
@@ -180,14 +189,12 @@ def test_people_to_coco(coco18):
     keypoints = torch.zeros(2, 18, 3)
     keypoints[0, 5] = torch.tensor([10.25, 20.5, 0.75])
     keypoints[1, 3] = torch.tensor([4.0, 5.0, 0.0])  # not found: its place must not leak
-    first, second = people_to_coco(
-        People(keypoints, torch.tensor([0.5, 0.25])), 7, skeleton=coco18, category_id=3
-    )
+    first, second = people_to_coco(People(keypoints, torch.tensor([0.5, 0.25])), 7, coco18, category_id=3)
     assert len(first["keypoints"]) == 51
     assert first["keypoints"][15:18] == [10.25, 20.5, 0.75]
     assert (first["image_id"], first["category_id"], first["score"]) == (7, 3, 0.5)
     assert second["keypoints"] == [0.0] * 51
-    assert people_to_coco(People.nobody(18), 7, skeleton=coco18) == []
+    assert people_to_coco(People.nobody(18), 7, coco18) == []
     json.dumps(first)
 
 
@@ -199,7 +206,7 @@ def _rank(rank: int, folder: str, truth: dict, found: list, skeleton) -> None:
     photos = [image["id"] for image in truth["images"]]
     padded = [*photos, photos[0]] if len(photos) % 2 else photos  # what DistributedSampler does
     for photo in padded[rank::2]:
-        metric.update([d for d in found if d["image_id"] == photo])
+        metric.update([d for d in found if d["image_id"] == photo], photo)
     scores = metric.compute(truth, skeleton)
     (Path(folder) / f"{rank}.json").write_text(json.dumps(scores))
     torch.distributed.destroy_process_group()
