@@ -1,0 +1,151 @@
+"""Articulated bodies in three dimensions, seen by a camera: where every joint lies in the picture.
+
+Body frame: x to the person's left, y up, z forwards. Camera frame: x right, y down, z towards the viewer;
+lengths in units of the person's stature. A person who faces the viewer has the left side on the right.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pafpose.data.synthetic.poses import COLUMN, sample_angles
+
+SIDES = ("left", "right")
+_SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "heel", "big_toe",
+          "small_toe")  # fmt: skip
+JOINTS = ("pelvis", "neck", "chin", "head_centre", "top_head", "nose", "mouth",
+          *(f"{side}_{joint}" for joint in _SIDED for side in SIDES))  # fmt: skip
+J = {name: i for i, name in enumerate(JOINTS)}
+
+
+class Bodies:
+    """``count`` people: joints ``(n, J, 3)`` in the camera frame, and what else drawing needs."""
+
+    def __init__(self, rng: np.random.Generator, count: int) -> None:
+        self.count = count
+        self.stout = np.exp(rng.normal(size=count) * 0.16)
+        self.shape = _proportions(rng, count)
+        joints, face = _assemble(sample_angles(rng, count), self.shape, rng)
+        camera = _camera(rng, count)
+        # body frame (x left, y up, z forwards) -> camera (x right, y down, z to the viewer)
+        self.joints = np.einsum("nij,nkj->nki", camera, joints) * [1, -1, 1]
+        self.face = np.einsum("nij,nj->ni", camera, face) * [1, -1, 1]
+        self.chest = (camera @ [0, 0, 1]) * [1, -1, 1]
+
+
+def _proportions(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    """Lengths of the bones; children have larger heads and shorter legs."""
+    child = rng.random(n) < 0.15
+    u = 1 + 0.07 * rng.normal(size=(9, n))
+    head = np.where(child, 0.083, 0.066) * u[0]
+    return {
+        "head": head,  # half of its height
+        "shoulder": np.where(child, 0.098, 0.112) * u[1],
+        "hip": 0.056 * u[2],
+        "trunk": 0.29 * u[3],
+        "upper_arm": np.where(child, 0.145, 0.168) * u[4],
+        "forearm": np.where(child, 0.125, 0.145) * u[5],
+        "thigh": np.where(child, 0.20, 0.24) * u[6],
+        "shin": np.where(child, 0.19, 0.235) * u[7],
+        "foot": 0.13 * u[8],
+    }
+
+
+def _assemble(
+    angles: np.ndarray, shape: dict[str, np.ndarray], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Forward kinematics in the body frame: joints ``(n, J, 3)`` and the direction of the face."""
+    n = len(angles)
+    out = np.zeros((n, len(JOINTS), 3))
+    jitter = rng.normal(size=(5, n))
+    trunk = _turn(0, angles[:, 0]) @ _turn(2, 0.08 * jitter[0]) @ _turn(1, 0.16 * jitter[1])
+    up, across, front = trunk[:, :, 1], trunk[:, :, 0], trunk[:, :, 2]
+    shoulders = up * shape["trunk"][:, None]
+    out[:, J["neck"]] = shoulders + up * 0.015
+    head = trunk @ _turn(1, 0.38 * jitter[2]) @ _turn(0, 0.16 * jitter[3] - 0.5 * angles[:, 0])
+    face = _head(out, head, shoulders, up, front, shape)
+    for side, sign in zip(SIDES, (1, -1), strict=True):
+        shoulder = shoulders + across * (sign * shape["shoulder"])[:, None] - up * 0.012
+        out[:, J[f"{side}_shoulder"]] = shoulder
+        _arm(out, side, sign, angles, trunk, shape)
+        out[:, J[f"{side}_hip"], 0] = sign * shape["hip"]
+        _leg(out, side, sign, angles, shape)
+    return out, face
+
+
+def _head(
+    out: np.ndarray, head: np.ndarray, base: np.ndarray, up: np.ndarray, front: np.ndarray, shape: dict
+) -> np.ndarray:
+    half = shape["head"][:, None]
+    x, y, z = (head[:, :, i] * half for i in range(3))
+    centre = base + up * 0.058 + front * 0.012 + y
+    out[:, J["head_centre"]] = centre
+    out[:, J["chin"]] = centre - 0.95 * y + 0.3 * z
+    out[:, J["top_head"]] = centre + y
+    out[:, J["nose"]] = centre - 0.12 * y + 0.95 * z
+    out[:, J["mouth"]] = centre - 0.5 * y + 0.76 * z
+    for side, sign in zip(SIDES, (1, -1), strict=True):
+        out[:, J[f"{side}_eye"]] = centre + sign * 0.34 * x + 0.16 * y + 0.76 * z
+        out[:, J[f"{side}_ear"]] = centre + sign * 0.78 * x + 0.0 * y - 0.06 * z
+    return head[:, :, 2]
+
+
+def _arm(out: np.ndarray, side: str, sign: int, angles: np.ndarray, trunk: np.ndarray, shape: dict) -> None:
+    flexion, abduction, twist, bend = (
+        angles[:, COLUMN[f"{side}_{a}"]] for a in ("arm", "raise", "twist", "elbow")
+    )
+    upper, forwards, outwards = _swing(flexion, abduction, sign)
+    hinge = np.cos(twist)[:, None] * forwards - np.sin(twist)[:, None] * outwards
+    lower = np.cos(bend)[:, None] * upper + np.sin(bend)[:, None] * hinge
+    upper, lower = (np.einsum("nij,nj->ni", trunk, v) for v in (upper, lower))
+    elbow = out[:, J[f"{side}_shoulder"]] + upper * shape["upper_arm"][:, None]
+    wrist = elbow + lower * shape["forearm"][:, None]
+    out[:, J[f"{side}_elbow"]], out[:, J[f"{side}_wrist"]] = elbow, wrist
+    out[:, J[f"{side}_hand"]] = wrist + lower * 0.055
+
+
+def _leg(out: np.ndarray, side: str, sign: int, angles: np.ndarray, shape: dict) -> None:
+    flexion, abduction, bend = (angles[:, COLUMN[f"{side}_{a}"]] for a in ("hip", "splay", "knee"))
+    upper, forwards, outwards = _swing(flexion, abduction, sign)
+    lower = np.cos(bend)[:, None] * upper - np.sin(bend)[:, None] * forwards
+    toes = np.sin(bend)[:, None] * upper + np.cos(bend)[:, None] * forwards
+    toes = toes + 0.25 * outwards + 0.25 * lower
+    toes /= np.linalg.norm(toes, axis=1, keepdims=True)
+    knee = out[:, J[f"{side}_hip"]] + upper * shape["thigh"][:, None]
+    ankle = knee + lower * shape["shin"][:, None]
+    foot = shape["foot"][:, None]
+    out[:, J[f"{side}_knee"]], out[:, J[f"{side}_ankle"]] = knee, ankle
+    out[:, J[f"{side}_heel"]] = ankle + lower * 0.028 - toes * foot * 0.22
+    out[:, J[f"{side}_big_toe"]] = ankle + lower * 0.034 + toes * foot * 0.8 - outwards * 0.01
+    out[:, J[f"{side}_small_toe"]] = ankle + lower * 0.034 + toes * foot * 0.66 + outwards * 0.022
+
+
+def _swing(flexion: np.ndarray, abduction: np.ndarray, sign: int) -> tuple[np.ndarray, ...]:
+    """A bone that hangs down, swung forwards and outwards; its two perpendiculars: forwards, outwards."""
+    ca, sa, cb, sb = np.cos(flexion), np.sin(flexion), np.cos(abduction), np.sin(abduction)
+    bone = np.stack([sign * sb, -cb * ca, cb * sa], 1)
+    forwards = np.stack([np.zeros_like(ca), sa, ca], 1)
+    outwards = np.stack([sign * cb, sb * ca, -sb * sa], 1)
+    return bone, forwards, outwards
+
+
+def _camera(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Rotations to the camera: front, back, both sides and anything between; a slight look from above."""
+    u = rng.random((3, n))
+    spread = rng.normal(size=(3, n))
+    centre = np.select([u[0] < 0.42, u[0] < 0.66, u[0] < 0.78, u[0] < 0.9], [0, np.pi, np.pi / 2, -np.pi / 2])
+    yaw = np.where(u[0] < 0.9, centre + 0.42 * spread[0], 2 * np.pi * u[1])
+    pitch = np.clip(0.08 + 0.1 * spread[1], -0.15, 0.4)
+    roll = np.where(u[2] < 0.06, 0.5, 0.06) * spread[2]
+    return _turn(2, roll) @ _turn(0, pitch) @ _turn(1, yaw)
+
+
+def _turn(axis: int, angle: np.ndarray) -> np.ndarray:
+    """Rotations ``(n, 3, 3)`` about an axis; about x, up turns forwards."""
+    i, j = [(1, 2), (2, 0), (0, 1)][axis]
+    out = np.zeros((len(angle), 3, 3))
+    out[:, axis, axis] = 1
+    out[:, i, i] = out[:, j, j] = np.cos(angle)
+    out[:, j, i] = np.sin(angle)
+    out[:, i, j] = -out[:, j, i]
+    return out

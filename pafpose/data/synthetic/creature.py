@@ -1,0 +1,161 @@
+"""Figures for skeletons that are no human body: coloured limbs around a rest layout made from the limbs.
+
+The layout follows from the skeleton alone (same skeleton, same creature). Left and right differ in colour, so
+that the two can be told apart from the front as from behind.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from pafpose.data.synthetic.canvas import MAX_PARTS, Canvas, capsules, ellipse, owner_tag, to_fixed
+from pafpose.errors import PafposeError
+from pafpose.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A spanning tree of the limbs: per bone parent, child, length, rest angle; and one colour a keypoint."""
+
+    parents: np.ndarray
+    children: np.ndarray
+    lengths: np.ndarray
+    angles: np.ndarray
+    colours: np.ndarray
+    root: int
+    names: tuple[str, ...]
+
+
+def make_layout(skeleton: Skeleton) -> Layout:
+    """Rest layout of a skeleton; keypoints that no limb reaches hang on the root."""
+    if skeleton.num_keypoints >= MAX_PARTS:
+        raise PafposeError(
+            f"skeleton {skeleton.name} has {skeleton.num_keypoints} keypoints; synthetic figures have at most "
+            f"{MAX_PARTS - 1}"
+        )
+    rng = np.random.default_rng(zlib.crc32(" ".join(skeleton.keypoints).encode()))
+    root, edges = _spanning_tree(skeleton)
+    angle, length = _fan(skeleton, root, edges, rng)
+    parents, children = (np.array([e[i] for e in edges], int) for i in (0, 1))
+    return Layout(
+        parents,
+        children,
+        np.array([length[c] for c in children]),
+        np.array([angle[c] for c in children]),
+        np.array(skeleton.colours, float),
+        root,
+        skeleton.keypoints,
+    )
+
+
+def _spanning_tree(skeleton: Skeleton) -> tuple[int, list[tuple[int, int]]]:
+    """Breadth first from the busiest keypoint on the midline, mirror images side by side."""
+    k = skeleton.num_keypoints
+    neighbours: list[list[int]] = [[] for _ in range(k)]
+    for a, b in skeleton.limbs:
+        neighbours[a].append(b)
+        neighbours[b].append(a)
+    flip = skeleton.flip_keypoints
+    root = max(range(k), key=lambda n: (flip[n] == n, len(neighbours[n]), -n))
+    seen, queue, edges = {root}, [root], []
+    while len(seen) < k:
+        if not queue:  # another component: hang it on the root
+            lost = next(n for n in range(k) if n not in seen)
+            seen.add(lost)
+            edges.append((root, lost))
+            queue.append(lost)
+        node = queue.pop(0)
+        for n in sorted(neighbours[node]):
+            if n not in seen:
+                seen.add(n)
+                edges.append((node, n))
+                queue.append(n)
+    return root, edges
+
+
+def _fan(
+    skeleton: Skeleton, root: int, edges: list[tuple[int, int]], rng: np.random.Generator
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Directions and lengths of the bones; mirror keypoints get mirrored directions (angle from down)."""
+    flip = skeleton.flip_keypoints
+    angle, length = {root: 0.0}, {root: 0.0}
+    parent_of = {c: p for p, c in edges}
+    for parent in dict.fromkeys(p for p, _ in edges):
+        children = [c for p, c in edges if p == parent]
+        width = (
+            2 * np.pi * (1 - 1 / len(children)) if parent == root else min(2.4, 0.75 * (len(children) - 1))
+        )
+        for n, child in enumerate(_mirror_order(children, flip)):
+            twin = flip[child]
+            if twin != child and twin in angle and parent_of.get(twin) in (parent, flip[parent]):
+                angle[child], length[child] = -angle[twin], length[twin]
+                continue
+            share = n / (len(children) - 1) - 0.5 if len(children) > 1 else 0.0
+            wobble = 0.0 if twin == child and parent == root else (rng.random() - 0.5) * 0.5
+            angle[child] = angle[parent] + width * share + wobble
+            length[child] = 0.75 + 0.6 * rng.random()
+    return angle, length
+
+
+def _mirror_order(children: list[int], flip: tuple[int, ...]) -> list[int]:
+    """Left ones, midline ones, right ones outside in: so that a fan is symmetric."""
+    left = [c for c in children if flip[c] in children and c < flip[c]]
+    middle = [c for c in children if c not in left and c not in [flip[x] for x in left]]
+    return [*left, *middle, *(flip[c] for c in reversed(left))]
+
+
+class Creature:
+    """One figure of a layout with its own joint angles, size of bones and tint."""
+
+    def __init__(self, layout: Layout, rng: np.random.Generator) -> None:
+        self.layout = layout
+        bones = len(layout.parents)
+        self.points = np.zeros((len(layout.names), 2))
+        angles = layout.angles + rng.normal(size=bones) * 0.22
+        lengths = layout.lengths * np.exp(rng.normal(size=bones) * 0.12)
+        steps = np.stack([np.sin(angles), np.cos(angles)], 1) * lengths[:, None]
+        for parent, child, step in zip(layout.parents, layout.children, steps, strict=True):
+            self.points[child] = self.points[parent] + step
+        u = rng.random(8)
+        if u[0] < 0.5:
+            self.points[:, 0] *= -1  # seen from behind
+        c, s = np.cos((u[1] - 0.5) * 0.9), np.sin((u[1] - 0.5) * 0.9)
+        self.points = self.points @ np.array([[c, s], [-s, c]])
+        self.colours = np.clip(layout.colours * (0.6 + 0.4 * u[2]) + (u[3:6] - 0.5) * 60, 10, 250)
+        self.thick = 0.14 + 0.1 * u[6]
+        low, high = self.points.min(0) - self.thick, self.points.max(0) + self.thick
+        self.points /= max(high[1] - low[1], 1e-6)
+        self.thick /= max(high[1] - low[1], 1e-6)
+        self.box = np.concatenate([self.points.min(0) - self.thick, self.points.max(0) + self.thick])
+        self.scale, self.xy = 1.0, self.points
+
+    def place(self, scale: float, offset: np.ndarray) -> None:
+        """Put it on the picture: pixels = units * scale + offset."""
+        self.scale, self.xy = scale, self.points * scale + offset
+
+    def keypoints(self, names: tuple[str, ...]) -> np.ndarray:
+        """Pixel positions ``(n, 2)`` by name."""
+        return self.xy[[self.layout.names.index(name) for name in names]]
+
+    def shown(self, name: str) -> tuple[int, frozenset[int]]:
+        """Always to be seen, on its own knob or the bones beside it."""
+        k = self.layout.names.index(name)
+        bones = zip(self.layout.parents, self.layout.children, strict=True)
+        return 2, frozenset([k, *(int(c) for p, c in bones if p == k)])
+
+    def draw(self, canvas: Canvas, owner: int) -> None:
+        """Bones in the colour of their far end, a knob on each keypoint; a pale belly on the root."""
+        tag, r = owner_tag(owner), self.thick * self.scale
+        a, b = self.xy[self.layout.parents], self.xy[self.layout.children]
+        full = np.full(len(a), r)
+        rims, lit = capsules(a, b, full, 0.75 * full), capsules(a, b, 0.6 * full, 0.45 * full)
+        for rim, core, child in zip(to_fixed(rims), to_fixed(lit), self.layout.children, strict=True):
+            canvas.convex(rim, self.colours[child] * 0.55, tag + int(child))
+            canvas.convex(core, self.colours[child])
+        for k, centre in enumerate(self.xy):
+            knob = to_fixed(ellipse(centre, (1.05 * r, 1.05 * r), 0, 10))
+            canvas.convex(knob, self.colours[k] * 0.5 + 110, tag + k)
+            canvas.convex(to_fixed(ellipse(centre, (0.5 * r, 0.5 * r), 0, 8)), self.colours[k] * 0.6)

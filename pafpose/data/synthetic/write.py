@@ -1,0 +1,177 @@
+"""Folders of synthetic pictures in COCO's layout: written whole or not at all, the same bytes for the same seed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from pafpose.data.synthetic.scene import SPLITS, Cast, make_cast, make_picture
+from pafpose.data.synthetic.settings import SyntheticSettings
+from pafpose.errors import PafposeError
+from pafpose.skeleton import Skeleton
+
+log = logging.getLogger(__name__)
+
+MARKER = "synthetic.json"  # last file written: a folder without it is not ours, or not whole
+JPEG_QUALITY = 90
+_VAL_IDS = 1_000_000  # ids of the two splits never meet
+_STALE = 3600.0  # seconds after which a temporary folder belongs to nobody
+
+
+def dataset_fingerprint(settings: SyntheticSettings, skeleton: Skeleton) -> str:
+    """What the pictures depend on, as ten hex digits; for human bodies the chosen limbs do not matter."""
+    cast = make_cast(skeleton)
+    limbs = None if cast.layout is None else (skeleton.keypoints, skeleton.limbs, skeleton.pairs)
+    return settings.fingerprint(cast.names, limbs)
+
+
+def write_dataset(
+    root: Path, settings: SyntheticSettings, *, skeleton: Skeleton, workers: int | None = None
+) -> Path:
+    """Fill ``root`` with ``train2017/ val2017/ annotations/``, unless it holds just these pictures already.
+
+    Everything is made in a temporary folder beside ``root`` and renamed at the end. Raises ``PafposeError``
+    when ``root`` holds anything else.
+    """
+    root = Path(root)
+    fingerprint = dataset_fingerprint(settings, skeleton)
+    if _is_whole(root, fingerprint):
+        return root
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise PafposeError(
+            f"{root} holds something else than these synthetic pictures ({MARKER} is missing or tells of other "
+            "settings); remove it or choose another folder"
+        )
+    root.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(root)
+    folder = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".part", dir=root.parent))
+    try:
+        folder.chmod(0o755)
+        _fill(folder, settings, skeleton, workers or _default_workers())
+        (folder / MARKER).write_text(
+            json.dumps({"fingerprint": fingerprint, "settings": asdict(settings), "skeleton": skeleton.name})
+        )
+        _move(folder, root, fingerprint)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return root
+
+
+def _is_whole(root: Path, fingerprint: str) -> bool:
+    try:
+        marker = json.loads((root / MARKER).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(marker, dict) and marker.get("fingerprint") == fingerprint
+
+
+def _move(folder: Path, root: Path, fingerprint: str) -> None:
+    """Put the folder in place; when another process was faster, its folder is as good."""
+    try:
+        os.replace(folder, root)  # noqa: PTH105  (atomic, and onto an empty folder too)
+    except OSError:
+        if not _is_whole(root, fingerprint):
+            raise
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed processes left behind."""
+    for old in root.parent.glob(f".{root.name}.*.part"):
+        if time.time() - old.stat().st_mtime > _STALE:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _default_workers() -> int:
+    return max(
+        1, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    )
+
+
+def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers: int) -> None:
+    start = time.perf_counter()
+    cast = make_cast(skeleton)
+    for split in SPLITS:
+        (folder / f"{split}2017").mkdir()
+    shares = [(folder, settings, cast, n, workers) for n in range(workers)]
+    if workers == 1:
+        records = _write_share(*shares[0])
+    else:  # children only draw: they touch neither torch nor its threads
+        context = get_context("fork" if sys.platform.startswith("linux") else "spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            records = [
+                r for future in [pool.submit(_write_share, *s) for s in shares] for r in future.result()
+            ]
+    (folder / "annotations").mkdir()
+    for split in SPLITS:
+        own = sorted((r for r in records if r[0] == split), key=lambda r: r[1]["id"])
+        path = folder / "annotations" / f"person_keypoints_{split}2017.json"
+        path.write_text(json.dumps(_coco(own, skeleton, cast)))
+    seconds = time.perf_counter() - start
+    total = settings.train_count + settings.val_count
+    log.info(
+        "drew %d pictures in %.1f s (%.0f per second, %d processes)", total, seconds, total / seconds, workers
+    )
+
+
+def _write_share(
+    folder: Path, settings: SyntheticSettings, cast: Cast, first: int, step: int
+) -> list[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
+    """Draw and write every ``step``-th picture; (split, image record, annotations) of each."""
+    cv2.setNumThreads(1)
+    records = []
+    for split in SPLITS:
+        for index in range(first, settings.count(split), step):
+            picture = make_picture(settings, cast, split, index)
+            number = index + 1 + (_VAL_IDS if split == "val" else 0)
+            name = f"{number:012d}.jpg"
+            (folder / f"{split}2017" / name).write_bytes(encode(picture.image))
+            height, width = picture.image.shape[:2]
+            image = {"id": number, "file_name": name, "width": width, "height": height}
+            records.append((split, image, picture.annotations))
+    return records
+
+
+def encode(image: Any) -> bytes:
+    """JPEG bytes of an RGB picture."""
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
+    if not done:
+        raise PafposeError("OpenCV could not encode a JPEG; install opencv-python-headless again")
+    return bytes(data)
+
+
+def _coco(records: list[tuple[str, dict, list[dict]]], skeleton: Skeleton, cast: Cast) -> dict[str, Any]:
+    """The annotation file: COCO's dictionary with ids."""
+    annotations = []
+    for _, image, own in records:
+        for annotation in own:
+            annotations.append({"id": len(annotations) + 1, "image_id": image["id"], **annotation})
+    column = {name: n + 1 for n, name in enumerate(cast.names)}
+    limbs = [[skeleton.keypoints[k] for k in limb] for limb in skeleton.limbs]
+    category = {
+        "id": 1,
+        "name": "person" if cast.layout is None else skeleton.name,
+        "supercategory": "person" if cast.layout is None else "creature",
+        "keypoints": list(cast.names),
+        "skeleton": [[column[a], column[b]] for a, b in limbs if a in column and b in column],
+    }
+    info = {"description": "synthetic people drawn by pafpose", "version": "1.0"}
+    return {
+        "info": info,
+        "images": [image for _, image, _ in records],
+        "annotations": annotations,
+        "categories": [category],
+    }
