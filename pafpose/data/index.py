@@ -1,0 +1,80 @@
+"""A pose data set in memory: compact arrays that forked workers share, sorted by photo id.
+
+Coordinates are photo pixels as the annotation file has them (keypoints: an integer is a pixel's centre).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Ragged(NamedTuple):
+    """Rows of different lengths in one flat array; row ``i`` is ``values[first[i]:first[i + 1]]``."""
+
+    values: np.ndarray
+    first: np.ndarray  # (rows + 1,) int64
+
+    def __getitem__(self, row: int) -> np.ndarray:  # type: ignore[override]
+        return self.values[self.first[row] : self.first[row + 1]]
+
+    @staticmethod
+    def of(rows: list[np.ndarray], dtype: type) -> Ragged:
+        """Pack a list of 1-d arrays."""
+        first = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(row) for row in rows], out=first[1:])
+        values = np.concatenate([np.asarray(row, dtype) for row in rows]) if rows else np.zeros(0, dtype)
+        return Ragged(values, first)
+
+
+@dataclass(frozen=True)
+class PoseIndex:
+    """N photos with M people; the people of photo ``n`` are the rows ``people(n)``, in file order."""
+
+    folder: Path  # of the photos
+    files: np.ndarray  # (N,) str
+    ids: np.ndarray  # (N,) int64, ascending
+    sizes: np.ndarray  # (N, 2) int64 (height, width)
+    first: np.ndarray  # (N + 1,) int64
+    keypoints: np.ndarray  # (M, K, 3) float32, skeleton order, derived ones filled
+    boxes: np.ndarray  # (M, 4) float64 x, y, w, h
+    areas: np.ndarray  # (M,) float64 px^2
+    crowd: np.ndarray  # (M,) bool
+    annotation_ids: np.ndarray  # (M,) int64
+    polygons: Ragged  # float64 x0, y0, x1, ... of all people
+    polygon_first: (
+        np.ndarray
+    )  # (M + 1,): person m has the polygons polygon_first[m] .. polygon_first[m + 1] - 1
+    rle: Ragged  # uint8, COCO's compressed run lengths; an empty row where there are none
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def path(self, photo: int) -> Path:
+        """The picture file of a photo."""
+        return self.folder / str(self.files[photo])
+
+    def people(self, photo: int) -> slice:
+        """Rows of the people of a photo."""
+        return slice(int(self.first[photo]), int(self.first[photo + 1]))
+
+    def size(self, photo: int) -> tuple[int, int]:
+        """(height, width) of a photo."""
+        height, width = self.sizes[photo]
+        return int(height), int(width)
+
+    def photo_of(self) -> np.ndarray:
+        """(M,) the photo of every person."""
+        return np.repeat(np.arange(len(self)), np.diff(self.first))
+
+    def person_polygons(self, person: int) -> list[np.ndarray]:
+        """The polygons of a person as x0, y0, x1, ..."""
+        return [self.polygons[q] for q in range(self.polygon_first[person], self.polygon_first[person + 1])]
+
+
+def count_labelled(index: PoseIndex, scored: tuple[int, ...], *, occluded: bool = True) -> np.ndarray:
+    """(M,) labelled keypoints of each person, derived ones not counted; ``occluded=False``: only v = 2."""
+    return (index.keypoints[:, list(scored), 2] >= (1 if occluded else 2)).sum(-1)
