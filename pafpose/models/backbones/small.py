@@ -41,20 +41,21 @@ class SmallBackbone(Backbone):
                 f"backbone.widths={list(widths)} and depths={list(depths)}: give as many of each"
             )
         before = (3, *widths)
-        self.trunk = nn.ModuleList(
+        trunk = nn.ModuleList(
             nn.Sequential(
                 conv(before[i], width, kernel=3 if i else 7, stride=2 if i else 4, norm=True),
                 *(Residual(width, expansion=expansion, kernel=kernel) for _ in range(depth)),
             )
             for i, (width, depth) in enumerate(zip(widths, depths, strict=True))
         )
+        self.trunk = trunk
         self.first = {4: 0, 8: 1}[self.stride]
         self.pyramid = FeaturePyramid(list(widths)[self.first :], out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, out_channels, H / stride, W / stride)."""
         features = []
-        for stage in self.trunk:
+        for stage in self.trunk.children():
             x = stage(x)
             features.append(x)
         return self.pyramid(features[self.first :])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import nn
+
+from pafpose.models.layers import choice
 
 
 @torch.no_grad()
@@ -12,6 +16,17 @@ def gaussian(module: nn.Module, std: float = 0.01) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def xavier(module: nn.Module) -> None:
+    """Every convolution uniform in +-sqrt(3 / fan_in), biases 0: Caffe's xavier, of OpenPose 2018-19."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            bound = (3 / layer.weight[0].numel()) ** 0.5
+            nn.init.uniform_(layer.weight, -bound, bound)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
@@ -37,3 +52,33 @@ def empty_scene(output: nn.Conv2d, *, background: int | None = None) -> None:
         nn.init.zeros_(output.bias)
         if background is not None:
             output.bias[background] = 1.0
+
+
+Recipe = Callable[[nn.Module], None]
+
+
+def start(
+    head: nn.Module,
+    init: str,
+    *,
+    heatmaps: Sequence[nn.Conv2d],
+    pafs: Sequence[nn.Conv2d],
+    background: bool,
+    published: Recipe | None,
+) -> None:
+    """Give a head its first weights.
+
+    init: published (the publication's own recipe; None: torch's defaults), he, or small: he, with output
+    layers that start as an empty scene.
+    """
+    choice("head.init", init, ("published", "he", "small"))
+    if init == "published":
+        if published is not None:
+            published(head)
+        return
+    kaiming(head)
+    if init == "small":
+        for layer in heatmaps:
+            empty_scene(layer, background=layer.out_channels - 1 if background else None)
+        for layer in pafs:
+            empty_scene(layer)

@@ -1,0 +1,93 @@
+"""Any convolutional classifier of torchvision by name, with a feature pyramid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from pafpose.errors import PafposeError
+from pafpose.models.backbones.base import Backbone
+from pafpose.models.backbones.pyramid import FeaturePyramid
+from pafpose.models.backbones.weights import fetch, load_exactly, read_file
+
+PROBE = 128  # side of the picture that tells strides; multiple of 32
+
+
+class TorchvisionBackbone(Backbone):
+    """The last feature of each stride from ``stride`` to ``max_stride``, summed at ``stride``.
+
+    weights: null, imagenet (torchvision's best, downloaded) or the path of a state dict with its names.
+    """
+
+    def __init__(
+        self,
+        *,
+        stride: int,
+        name: str = "resnet18",
+        weights: str | None = "imagenet",
+        out_channels: int = 128,
+        max_stride: int = 32,
+        normalisation: str = "imagenet",
+        freeze: int = 0,
+        batchnorm: str = "train",
+        fold: bool = False,
+    ) -> None:
+        super().__init__(stride=stride, out_channels=out_channels, normalisation=normalisation)
+        self.trunk, channels = extractor(name, weights, min_stride=stride, max_stride=max_stride)
+        self.pyramid = FeaturePyramid(channels, out_channels)
+        self.hold(freeze=freeze, batchnorm=batchnorm, fold=fold)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, out_channels, H / stride, W / stride)."""
+        return self.pyramid(list(self.trunk(x).values()))
+
+
+def extractor(
+    name: str, weights: str | None, *, min_stride: int, max_stride: int
+) -> tuple[nn.Module, list[int]]:
+    """A graph that returns the last feature of each stride of a range, and their channels."""
+    from torchvision import models
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    if name not in models.list_models(module=models):
+        raise PafposeError(
+            f"backbone.name={name}: torchvision has no such classifier; see torchvision.models.list_models()"
+        )
+    model = models.get_model(name, weights=None)
+    if weights == "imagenet":
+        source: Any = models.get_model_weights(name).DEFAULT
+        load_exactly(model, fetch(name, lambda: source.get_state_dict(progress=False)), source=name)
+    elif weights is not None:
+        load_exactly(model, read_file(weights), source=weights)
+    last = last_of_each_stride(model)
+    chosen = {s: last[s] for s in sorted(last) if min_stride <= s <= max_stride}
+    if min_stride not in chosen:
+        raise PafposeError(
+            f"backbone.name={name}: has features at strides {sorted(last)}, none at head.stride={min_stride}"
+        )
+    nodes = {node: str(s) for s, (node, _) in chosen.items()}
+    return create_feature_extractor(model, nodes), [channels for _, channels in chosen.values()]
+
+
+def last_of_each_stride(model: nn.Module) -> dict[int, tuple[str, int]]:
+    """For every stride of the traced model, the name of its last feature map and its channels."""
+    from torchvision.models.feature_extraction import get_graph_node_names
+
+    found: dict[int, tuple[str, int]] = {}
+    _, names = get_graph_node_names(model)
+    graph = fx.symbolic_trace(model.eval())
+    nodes = [node for node in graph.graph.nodes if node.op != "output"]
+
+    class Probe(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            result = super().run_node(n)
+            if isinstance(result, Tensor) and result.ndim == 4 and n in nodes and result.shape[2] > 2:
+                found[PROBE // result.shape[2]] = (names[nodes.index(n)], int(result.shape[1]))
+            return result
+
+    with torch.no_grad():
+        Probe(graph).run(torch.zeros(1, 3, PROBE, PROBE))
+    model.train()
+    return found

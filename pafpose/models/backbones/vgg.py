@@ -1,0 +1,90 @@
+"""VGG19 up to its tenth convolution, and two new ones that reduce to 128 channels (Cao et al., CVPR 2017)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from pafpose.models.backbones.base import Backbone
+from pafpose.models.backbones.weights import StateDict, fetch, load_exactly, read_file
+from pafpose.models.heads.start import gaussian, kaiming
+from pafpose.models.layers import activation, choice, conv
+
+PLAN = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool", 512, 512)
+
+
+class VGG19(Backbone):
+    """conv1_1 ... conv4_2 with torchvision's layer numbers as ``trunk``, then 512 -> 256 -> 128.
+
+    Stride 4 leaves the third pooling out and dilates what follows. ``added_norm`` gives the two new layers
+    BatchNorm; ``activation: prelu`` is OpenPose 2019's, from conv4_2 on. ``init`` is how the new layers
+    start: published (Gaussian, std 0.01) or he.
+    """
+
+    def __init__(
+        self,
+        *,
+        stride: int,
+        weights: str | None = "imagenet",
+        batch_norm: bool = False,
+        added_norm: bool = False,
+        activation: str = "relu",
+        init: str = "published",
+        normalisation: str = "imagenet",
+        freeze: int = 0,
+        batchnorm: str = "train",
+        fold: bool = False,
+    ) -> None:
+        super().__init__(stride=stride, out_channels=128, normalisation=normalisation)
+        self.trunk = make_trunk(stride=stride, batch_norm=batch_norm, last_activation=activation)
+        self.added = nn.Sequential(
+            conv(512, 256, norm=added_norm, bias=True, act=activation),
+            conv(256, 128, norm=added_norm, bias=True, act=activation),
+        )
+        (gaussian if choice("backbone.init", init, ("published", "he")) == "published" else kaiming)(
+            self.added
+        )
+        if weights is None:
+            kaiming(self.trunk)
+        else:
+            load_features(self.trunk, weights, batch_norm=batch_norm)
+        self.hold(freeze=freeze, batchnorm=batchnorm, fold=fold)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, 128, H / stride, W / stride)."""
+        return self.added(self.trunk(x))
+
+
+def make_trunk(*, stride: int, batch_norm: bool, last_activation: str) -> nn.Sequential:
+    """The first ten convolutions, numbered as in torchvision's ``features``."""
+    layers: list[nn.Module] = []
+    before, dilation, pools = 3, 1, 0
+    for item in PLAN:
+        if isinstance(item, str):
+            pools += 1
+            keep = pools == 3 and stride == 4
+            dilation = 2 if keep else 1
+            layers.append(nn.Identity() if keep else nn.MaxPool2d(2))
+            continue
+        layers.append(nn.Conv2d(before, item, 3, padding=dilation, dilation=dilation))
+        layers += [nn.BatchNorm2d(item)] if batch_norm else []
+        layers.append(nn.ReLU(inplace=True))
+        before = item
+    layers[-1] = activation(last_activation)(before)
+    return nn.Sequential(*layers)
+
+
+def load_features(trunk: nn.Sequential, weights: str, *, batch_norm: bool) -> None:
+    """ImageNet weights through torchvision, or a file with torchvision's names (``features.0.weight``)."""
+    state = _imagenet(batch_norm) if weights == "imagenet" else read_file(weights)
+    features = {name.removeprefix("features."): value for name, value in state.items()}
+    prelu = {name: value for name, value in trunk.state_dict().items() if name not in features}
+    last = f"{len(trunk) - 1}."  # an activation with weights of its own is not in the file
+    own = {name: value for name, value in prelu.items() if name.startswith(last)}
+    load_exactly(trunk, features | own, source=f"VGG19 ({weights})")
+
+
+def _imagenet(batch_norm: bool) -> StateDict:
+    from torchvision.models import VGG19_BN_Weights, VGG19_Weights
+
+    source = VGG19_BN_Weights.IMAGENET1K_V1 if batch_norm else VGG19_Weights.IMAGENET1K_V1
+    return fetch("VGG19", lambda: source.get_state_dict(progress=False, check_hash=True))

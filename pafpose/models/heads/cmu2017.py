@@ -1,0 +1,90 @@
+"""The paper's head: two branches per stage, 3x3 in the first, 7x7 in the refining ones (Cao et al., 2017)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pafpose.errors import PafposeError
+from pafpose.fields import Fields
+from pafpose.models.heads.start import gaussian, start
+from pafpose.models.layers import conv
+
+
+class TwoBranches(nn.Module):
+    """One branch per field over the same input."""
+
+    def __init__(self, heatmaps: nn.Sequential, pafs: nn.Sequential) -> None:
+        super().__init__()
+        self.heatmaps, self.pafs = heatmaps, pafs
+
+    def forward(self, x: Tensor) -> Fields:
+        """(B, C, h, w) -> both fields."""
+        return Fields(self.heatmaps(x), self.pafs(x))
+
+
+class CMU2017(nn.Module):
+    """Stage 1: three 3x3 and a 1x1 of 512; each later stage: five 7x7 and a 1x1 of 128, on features + fields.
+
+    ``norm`` puts BatchNorm behind every hidden convolution. ``background``: the last heatmap channel is the
+    background; ``init``: see ``pafpose.models.heads.start``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_heatmaps: int,
+        num_pafs: int,
+        *,
+        stride: int = 8,
+        stages: int = 6,
+        norm: bool = False,
+        init: str = "published",
+        background: bool = True,
+    ) -> None:
+        super().__init__()
+        if stages < 1:
+            raise PafposeError(f"head.stages={stages}: a head has at least one stage")
+        self.stride = int(stride)
+        outputs = (num_heatmaps, num_pafs)
+        self.initial = TwoBranches(*(_first_branch(in_channels, n, norm=norm) for n in outputs))
+        wide = in_channels + sum(outputs)
+        self.refinements = nn.ModuleList(
+            TwoBranches(*(_refining_branch(wide, n, norm=norm) for n in outputs)) for _ in range(stages - 1)
+        )
+        every = [self.initial, *self.refinements]
+        start(
+            self,
+            init,
+            heatmaps=[stage.heatmaps[-1] for stage in every],
+            pafs=[stage.pafs[-1] for stage in every],
+            background=background,
+            published=gaussian,
+        )
+
+    def forward(self, features: Tensor) -> list[Fields]:
+        """(B, in_channels, h, w) -> one ``Fields`` per stage."""
+        stages = [self.initial(features)]
+        for refinement in self.refinements:
+            before = stages[-1]
+            stages.append(refinement(torch.cat([before.pafs, before.heatmaps, features], 1)))
+        return stages
+
+
+def _first_branch(in_channels: int, out_channels: int, *, norm: bool) -> nn.Sequential:
+    return nn.Sequential(
+        conv(in_channels, 128, norm=norm, bias=True),
+        conv(128, 128, norm=norm, bias=True),
+        conv(128, 128, norm=norm, bias=True),
+        conv(128, 512, kernel=1, norm=norm, bias=True),
+        nn.Conv2d(512, out_channels, 1),
+    )
+
+
+def _refining_branch(in_channels: int, out_channels: int, *, norm: bool) -> nn.Sequential:
+    return nn.Sequential(
+        conv(in_channels, 128, kernel=7, norm=norm, bias=True),
+        *(conv(128, 128, kernel=7, norm=norm, bias=True) for _ in range(4)),
+        conv(128, 128, kernel=1, norm=norm, bias=True),
+        nn.Conv2d(128, out_channels, 1),
+    )

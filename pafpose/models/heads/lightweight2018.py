@@ -1,0 +1,120 @@
+"""Lightweight OpenPose's head: one trunk per stage for both fields, dilated residual refinement (2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pafpose.errors import PafposeError
+from pafpose.fields import Fields
+from pafpose.models.heads.start import start
+from pafpose.models.layers import conv
+
+
+class Reduce(nn.Module):
+    """1x1 to the head's width, a residual of three depthwise-separable layers (ELU), a 3x3."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.align = conv(in_channels, channels, kernel=1)
+        self.trunk = nn.Sequential(*(_separable_elu(channels) for _ in range(3)))
+        self.conv = conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) -> (B, channels, h, w)."""
+        x = self.align(x)
+        return self.conv(x + self.trunk(x))
+
+
+class RefinementBlock(nn.Module):
+    """1x1, then a residual of two 3x3 with BatchNorm, the second dilated: cheaper than a 7x7."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.initial = conv(in_channels, channels, kernel=1)
+        self.trunk = nn.Sequential(
+            conv(channels, channels, norm=True, bias=True),
+            conv(channels, channels, dilation=2, norm=True, bias=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) -> (B, channels, h, w)."""
+        x = self.initial(x)
+        return x + self.trunk(x)
+
+
+class LightStage(nn.Module):
+    """A common trunk and two 1x1 layers for each field."""
+
+    def __init__(self, trunk: nn.Sequential, *, channels: int, hidden: int, outputs: tuple[int, int]) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.heatmaps, self.pafs = (
+            nn.Sequential(conv(channels, hidden, kernel=1), nn.Conv2d(hidden, n, 1)) for n in outputs
+        )
+
+    def forward(self, x: Tensor) -> Fields:
+        """(B, C, h, w) -> both fields."""
+        x = self.trunk(x)
+        return Fields(self.heatmaps(x), self.pafs(x))
+
+
+class Lightweight2018(nn.Module):
+    """An initial stage and ``refinements`` refining ones, ``channels`` wide; see the paper's table 2."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_heatmaps: int,
+        num_pafs: int,
+        *,
+        stride: int = 8,
+        refinements: int = 1,
+        channels: int = 128,
+        init: str = "published",
+        background: bool = True,
+    ) -> None:
+        super().__init__()
+        if refinements < 0:
+            raise PafposeError(f"head.refinements={refinements}: a number of stages, 0 or more")
+        self.stride = int(stride)
+        outputs = (num_heatmaps, num_pafs)
+        self.reduce = Reduce(in_channels, channels)
+        trunk = nn.Sequential(*(conv(channels, channels) for _ in range(3)))
+        self.initial = LightStage(trunk, channels=channels, hidden=512, outputs=outputs)
+        wide = channels + sum(outputs)
+        self.refinements = nn.ModuleList(
+            LightStage(_refining_trunk(wide, channels), channels=channels, hidden=channels, outputs=outputs)
+            for _ in range(refinements)
+        )
+        every = [self.initial, *self.refinements]
+        start(
+            self,
+            init,
+            heatmaps=[stage.heatmaps[-1] for stage in every],
+            pafs=[stage.pafs[-1] for stage in every],
+            background=background,
+            published=None,
+        )
+
+    def forward(self, features: Tensor) -> list[Fields]:
+        """(B, in_channels, h, w) -> one ``Fields`` per stage."""
+        features = self.reduce(features)
+        stages = [self.initial(features)]
+        for refinement in self.refinements:
+            before = stages[-1]
+            stages.append(refinement(torch.cat([features, before.heatmaps, before.pafs], 1)))
+        return stages
+
+
+def _refining_trunk(in_channels: int, channels: int) -> nn.Sequential:
+    blocks = (RefinementBlock(in_channels if i == 0 else channels, channels) for i in range(5))
+    return nn.Sequential(*blocks)
+
+
+def _separable_elu(channels: int) -> nn.Sequential:
+    """Depthwise 3x3 and 1x1 without BatchNorm or biases, ELU."""
+    return nn.Sequential(
+        conv(channels, channels, groups=channels, bias=False, act="elu"),
+        conv(channels, channels, kernel=1, bias=False, act="elu"),
+    )

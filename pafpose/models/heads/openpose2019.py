@@ -1,0 +1,100 @@
+"""OpenPose's later head: PAF stages first, then heatmap stages, of dense 3x3 blocks (TPAMI 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pafpose.errors import PafposeError
+from pafpose.fields import Fields
+from pafpose.models.heads.start import start, xavier
+from pafpose.models.layers import conv
+
+
+class DenseBlock(nn.Module):
+    """Three 3x3 convolutions in a row whose outputs are concatenated: a 7x7 view at less cost."""
+
+    def __init__(self, in_channels: int, channels: int, *, act: str) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(conv(n, channels, act=act) for n in (in_channels, channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) -> (B, 3 * channels, h, w)."""
+        outputs = []
+        for layer in self.layers:
+            x = layer(x)
+            outputs.append(x)
+        return torch.cat(outputs, 1)
+
+
+class OpenPose2019(nn.Module):
+    """``paf_stages`` stages that refine PAFs, then ``heatmap_stages`` that see the last PAFs.
+
+    The first stage of each kind has blocks of 96 channels, later ones of 128. ``forward`` returns a list of
+    all stages; the last one hands on the final PAFs, so that it has both fields.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_heatmaps: int,
+        num_pafs: int,
+        *,
+        stride: int = 8,
+        paf_stages: int = 4,
+        heatmap_stages: int = 2,
+        activation: str = "prelu",
+        init: str = "published",
+        background: bool = True,
+    ) -> None:
+        super().__init__()
+        for key, value in (("paf_stages", paf_stages), ("heatmap_stages", heatmap_stages)):
+            if value < 1:
+                raise PafposeError(f"head.{key}={value}: at least one stage of each kind is needed")
+        self.stride, self.paf_stages = int(stride), int(paf_stages)
+
+        def stage(inputs: int, outputs: int, first: bool) -> nn.Sequential:
+            return _stage(
+                inputs, outputs, width=96 if first else 128, hidden=256 if first else 512, act=activation
+            )
+
+        pafs = [stage(in_channels + num_pafs * (i > 0), num_pafs, i == 0) for i in range(paf_stages)]
+        wide = in_channels + num_pafs
+        heatmaps = [stage(wide + num_heatmaps * (i > 0), num_heatmaps, i == 0) for i in range(heatmap_stages)]
+        self.initial = pafs[0]
+        self.refinements = nn.ModuleList([*pafs[1:], *heatmaps])
+        start(
+            self,
+            init,
+            heatmaps=[stage[-1] for stage in heatmaps],  # type: ignore[misc]
+            pafs=[stage[-1] for stage in pafs],  # type: ignore[misc]
+            background=background,
+            published=xavier,
+        )
+
+    def forward(self, features: Tensor) -> list[Fields]:
+        """(B, in_channels, h, w) -> PAF stages, heatmap stages; the last has both fields."""
+        pafs = self.initial(features)
+        stages = [Fields(None, pafs)]
+        refinements = list(self.refinements)
+        for refinement in refinements[: self.paf_stages - 1]:
+            pafs = refinement(torch.cat([features, pafs], 1))
+            stages.append(Fields(None, pafs))
+        seen = torch.cat([features, pafs], 1)
+        x = seen
+        for refinement in refinements[self.paf_stages - 1 :]:
+            heatmaps = refinement(x)
+            stages.append(Fields(heatmaps, None))
+            x = torch.cat([seen, heatmaps], 1)
+        stages[-1] = Fields(stages[-1].heatmaps, pafs)
+        return stages
+
+
+def _stage(inputs: int, outputs: int, *, width: int, hidden: int, act: str) -> nn.Sequential:
+    """Five dense blocks and two 1x1 convolutions."""
+    return nn.Sequential(
+        DenseBlock(inputs, width, act=act),
+        *(DenseBlock(3 * width, width, act=act) for _ in range(4)),
+        conv(3 * width, hidden, kernel=1, act=act),
+        nn.Conv2d(hidden, outputs, 1),
+    )
