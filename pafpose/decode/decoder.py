@@ -1,0 +1,234 @@
+"""The decoder: fields of one picture, or of a batch, to people in input pixels."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+from pafpose.decode.grouping import collect_people, group_peaks
+from pafpose.decode.limbs import INTERPOLATION, find_links, sample_positions, samples_needed
+from pafpose.decode.matching import MATCHING, match_greedy, match_hungarian, rank_links
+from pafpose.decode.peaks import REFINE, all_finite, find_peaks
+from pafpose.decode.settings import DecodeSettings
+from pafpose.errors import PafposeError
+from pafpose.fields import People
+from pafpose.skeleton import Skeleton
+
+
+class Plan(NamedTuple):
+    """Settings and skeleton as the kernels take them; lengths in cells."""
+
+    limbs: np.ndarray  # (L, 2) int64
+    scored: np.ndarray  # (K,) bool: not derived
+    stride: int
+    peak_threshold: float
+    refine: int
+    variance: float
+    max_peaks: int
+    positions: np.ndarray
+    needed: int
+    paf_threshold: float
+    length_factor: float
+    near: float
+    near_score: float
+    cubic: int
+    hungarian: int
+    min_keypoints: int
+    min_score: float
+
+
+def make_plan(skeleton: Skeleton, settings: DecodeSettings, *, stride: int, heatmap_sigma: float) -> Plan:
+    """Names to numbers, pixels to cells."""
+    scored = np.zeros(skeleton.num_keypoints, np.bool_)
+    scored[list(skeleton.scored)] = True
+    return Plan(
+        limbs=np.array(skeleton.limbs, np.int64).reshape(-1, 2),
+        scored=scored,
+        stride=stride,
+        peak_threshold=settings.peak_threshold,
+        refine=REFINE[settings.refine],
+        variance=(heatmap_sigma / stride) ** 2,
+        max_peaks=settings.max_peaks,
+        positions=sample_positions(settings.samples),
+        needed=samples_needed(settings.samples, settings.min_ratio),
+        paf_threshold=settings.paf_threshold,
+        length_factor=settings.length_factor,
+        near=settings.near / stride,
+        near_score=settings.near_score,
+        cubic=INTERPOLATION[settings.interpolation],
+        hungarian=MATCHING[settings.matching],
+        min_keypoints=settings.min_keypoints,
+        min_score=settings.min_score,
+    )
+
+
+@njit(cache=True, nogil=True)
+def group_links(
+    peaks: np.ndarray, starts: np.ndarray, links: np.ndarray, scores: np.ndarray, plan: Plan
+) -> tuple[np.ndarray, np.ndarray]:
+    """People from peaks ``(N, 3)`` in cells and limb candidates in any order."""
+    kinds = np.empty(peaks.shape[0], np.int64)
+    for k in range(plan.scored.size):
+        kinds[starts[k] : starts[k + 1]] = k
+    order = rank_links(links, scores, peaks.shape[0])
+    if plan.hungarian:
+        order = match_hungarian(links, scores, order, plan.limbs, starts)
+    else:
+        order = match_greedy(links, order, plan.limbs, starts)
+    words = (plan.scored.size + 63) // 64
+    groups, sizes, totals = group_peaks(peaks, kinds, links, scores, order, words)
+    return collect_people(
+        peaks, kinds, groups, sizes, totals, plan.scored, plan.min_keypoints, plan.min_score, plan.stride
+    )
+
+
+@njit(cache=True, nogil=True)
+def decode_fields(
+    heatmaps: np.ndarray, pafs: np.ndarray, rows: int, cols: int, plan: Plan
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """People in the first ``rows`` x ``cols`` cells of contiguous float32 fields, and whether all is finite."""
+    num_keypoints = plan.scored.size
+    if not (all_finite(heatmaps.reshape(-1).view(np.int32)) and all_finite(pafs.reshape(-1).view(np.int32))):
+        return np.zeros((0, num_keypoints, 3), np.float32), np.zeros(0, np.float32), False
+    peaks, starts = find_peaks(
+        heatmaps, num_keypoints, rows, cols, plan.peak_threshold, plan.refine, plan.variance, plan.max_peaks
+    )
+    links, scores = find_links(
+        pafs, rows, cols, plan.limbs, peaks, starts, plan.positions, plan.needed, plan.paf_threshold,
+        plan.length_factor, plan.near, plan.near_score, plan.cubic,
+    )  # fmt: skip
+    people, person_scores = group_links(peaks, starts, links, scores, plan)
+    return people, person_scores, True
+
+
+def _float32(field: Tensor | np.ndarray) -> np.ndarray:
+    """A contiguous float32 array of a field, wherever and however it is stored."""
+    if isinstance(field, Tensor):
+        return field.detach().to("cpu", torch.float32).contiguous().numpy()
+    return np.ascontiguousarray(field, np.float32)
+
+
+class Decoder:
+    """Turns fields into people; made once, used from any thread.
+
+    ``stride`` is the fields', ``heatmap_sigma`` (input px) the Gaussians' they were trained with, and
+    ``background`` whether the heatmaps end with a background channel.
+    """
+
+    def __init__(
+        self,
+        skeleton: Skeleton,
+        settings: DecodeSettings,
+        *,
+        stride: int,
+        heatmap_sigma: float,
+        background: bool = True,
+    ) -> None:
+        if stride < 1 or not heatmap_sigma > 0:
+            raise PafposeError(
+                f"decoder: stride={stride}, heatmap_sigma={heatmap_sigma}: both must be above 0; take them "
+                "from head.stride and heatmap.sigma"
+            )
+        self.skeleton, self.settings, self.stride = skeleton, settings, int(stride)
+        self.num_heatmaps = skeleton.num_keypoints + int(background)
+        self.num_pafs = 2 * skeleton.num_limbs
+        self.plan = make_plan(skeleton, settings, stride=self.stride, heatmap_sigma=float(heatmap_sigma))
+
+    def __call__(self, heatmaps: Tensor | np.ndarray, pafs: Tensor | np.ndarray) -> People:
+        """People of one picture: heatmaps ``(K+1, h, w)``, pafs ``(2L, h, w)``, any float type and device.
+
+        Keypoints come in input pixels, on the device of the heatmaps, best person first; nobody gives
+        shapes ``(0, K, 3)`` and ``(0,)``. Raises ``PafposeError`` for other shapes, NaN and infinity.
+        """
+        self._check(heatmaps, pafs, dimensions=3)
+        device = heatmaps.device if isinstance(heatmaps, Tensor) else torch.device("cpu")
+        return self._people(_float32(heatmaps), _float32(pafs), None, device)
+
+    def decode_batch(
+        self,
+        heatmaps: Tensor | np.ndarray,
+        pafs: Tensor | np.ndarray,
+        valid: Tensor | np.ndarray | None = None,
+    ) -> list[People]:
+        """People of every picture of a batch ``(B, K+1, h, w)``, ``(B, 2L, h, w)``, over threads.
+
+        ``valid`` ``(B, 2)`` = height and width in input pixels of each picture's part of the input: only
+        the first ``ceil(valid / stride)`` cells are decoded.
+        """
+        self._check(heatmaps, pafs, dimensions=4)
+        device = heatmaps.device if isinstance(heatmaps, Tensor) else torch.device("cpu")
+        sizes = self._valid_cells(valid, len(heatmaps), tuple(heatmaps.shape[-2:]))
+        heat, paf = _float32(heatmaps), _float32(pafs)
+        jobs = range(len(heat))
+
+        def one(index: int) -> People:
+            return self._people(heat[index], paf[index], sizes[index], device)
+
+        workers = min(len(heat), os.cpu_count() or 1)
+        if workers < 2:
+            return [one(index) for index in jobs]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(one, jobs))
+
+    def warm_up(self) -> None:
+        """Compile the kernels, or load them from numba's cache, so that the first photo does not wait."""
+        self(np.zeros((self.num_heatmaps, 4, 4), np.float32), np.zeros((self.num_pafs, 4, 4), np.float32))
+
+    def _people(
+        self, heatmaps: np.ndarray, pafs: np.ndarray, size: tuple[int, int] | None, device: torch.device
+    ) -> People:
+        rows, cols = size or heatmaps.shape[-2:]
+        people, scores, finite = decode_fields(heatmaps, pafs, rows, cols, self.plan)
+        if not finite:
+            _refuse_values(heatmaps, pafs)
+        return People(torch.from_numpy(people).to(device), torch.from_numpy(scores).to(device))
+
+    def _check(self, heatmaps: Tensor | np.ndarray, pafs: Tensor | np.ndarray, *, dimensions: int) -> None:
+        for name, field, channels in (
+            ("heatmaps", heatmaps, self.num_heatmaps),
+            ("pafs", pafs, self.num_pafs),
+        ):
+            if len(field.shape) != dimensions or field.shape[-3] != channels:
+                batch = "B, " if dimensions == 4 else ""
+                raise PafposeError(
+                    f"decoder: {name} of shape {tuple(field.shape)}, expected ({batch}{channels}, h, w): skeleton "
+                    f"{self.skeleton.name} has {self.skeleton.num_keypoints} keypoints and "
+                    f"{self.skeleton.num_limbs} limbs (paf.limbs={self.skeleton.limb_set}); decode with the "
+                    "skeleton, paf.limbs and heatmap.background that the network was trained with"
+                )
+        same = heatmaps.shape[-2:] == pafs.shape[-2:] and heatmaps.shape[:-3] == pafs.shape[:-3]
+        if not same or 0 in heatmaps.shape[-2:]:
+            raise PafposeError(
+                f"decoder: heatmaps {tuple(heatmaps.shape)} and pafs {tuple(pafs.shape)} must share batch, height "
+                "and width, and have at least one cell"
+            )
+
+    def _valid_cells(
+        self, valid: Tensor | np.ndarray | None, count: int, size: tuple[int, int]
+    ) -> list[tuple[int, int]]:
+        """Rows and columns to decode of every picture."""
+        if valid is None:
+            return [size] * count
+        pixels = np.asarray(valid.cpu() if isinstance(valid, Tensor) else valid)
+        if pixels.shape != (count, 2) or not (pixels > 0).all():
+            raise PafposeError(
+                f"decoder: valid must be ({count}, 2) = height and width in input pixels above 0, got "
+                f"{pixels.tolist()}"
+            )
+        cells = np.ceil(pixels / self.stride).astype(int)
+        return [(min(int(r), size[0]), min(int(c), size[1])) for r, c in cells]
+
+
+def _refuse_values(heatmaps: np.ndarray, pafs: np.ndarray) -> None:
+    """Say which field holds NaN or infinity."""
+    names = [name for name, field in (("heatmaps", heatmaps), ("pafs", pafs)) if not np.isfinite(field).all()]
+    raise PafposeError(
+        f"decoder: NaN or infinity in {' and '.join(names)}: the network has diverged or its input was bad; "
+        "lower optimizer.lr, or train with precision=32-true"
+    )

@@ -1,0 +1,200 @@
+"""Peaks of heatmaps, in cells: 3x3 maxima, the strongest of each type, refined below the cell.
+
+A Gaussian of ``sigma`` cells has the logarithm ``-d^2 / (2 sigma^2)``: along an axis it is a parabola whose
+second difference is ``-1 / sigma^2`` everywhere. Three neighbouring cells therefore give its top exactly,
+and two do when sigma is known, which serves at the border and where another peak covers one side.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
+_EXPONENT = np.int32(0x7F800000)
+_MAGNITUDE = np.int32(0x7FFFFFFF)
+_TINY = 1e-3  # of the peak: what lies below says nothing about its shape
+_CLEAN = 0.1  # a side whose curvature is within this fraction of the Gaussian's belongs to one peak only
+_REACH = 1.0  # cells that a peak may lie beyond a border
+
+
+@njit(cache=True, nogil=True)
+def all_finite(bits: np.ndarray) -> bool:
+    """Whether float32 values, viewed as a flat int32 array, hold no NaN and no infinity."""
+    top = np.int32(0)
+    for value in bits:
+        top = max(top, value & _MAGNITUDE)
+    return top < _EXPONENT
+
+
+@njit(cache=True, nogil=True)
+def _is_peak(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> bool:
+    """Whether a cell tops its 3x3 neighbourhood; of equal cells the first in reading order does."""
+    value = plane[y, x]
+    left, right = x > 0, x < cols - 1
+    if left and plane[y, x - 1] >= value or right and plane[y, x + 1] > value:
+        return False
+    if y > 0:
+        if plane[y - 1, x] >= value:
+            return False
+        if left and plane[y - 1, x - 1] >= value or right and plane[y - 1, x + 1] >= value:
+            return False
+    if y < rows - 1:
+        if plane[y + 1, x] > value:
+            return False
+        if left and plane[y + 1, x - 1] > value or right and plane[y + 1, x + 1] > value:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _scan(
+    plane: np.ndarray, bits: np.ndarray, rows: int, cols: int, threshold: float, cells: np.ndarray
+) -> int:
+    """Write the flat index ``y * cols + x`` of every peak above the threshold; how many there are.
+
+    Positive floats order like their bits, and a maximum over integers runs in vector registers: rows
+    without anything above the threshold cost next to nothing.
+    """
+    count = 0
+    for y in range(rows):
+        top = np.int32(0)
+        for x in range(cols):
+            top = max(top, bits[y, x])
+        if top == 0 or np.int32(top).view(np.float32) <= threshold:
+            continue
+        for x in range(cols):
+            if plane[y, x] > threshold and _is_peak(plane, y, x, rows, cols):
+                cells[count] = y * cols + x
+                count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def strongest(values: np.ndarray, limit: int) -> np.ndarray:
+    """Indices, ascending, of the ``limit`` largest values; of equal ones the first."""
+    order = np.argsort(-values, kind="mergesort")[:limit]
+    return np.sort(order)
+
+
+@njit(cache=True, nogil=True)
+def _at(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
+    """A cell's value, or -1 outside the field."""
+    if 0 <= y < rows and 0 <= x < cols:
+        return float(plane[y, x])
+    return -1.0
+
+
+@njit(cache=True, nogil=True)
+def _quadratic(before: float, centre: float, after: float) -> tuple[float, float]:
+    """Offset and rise of the parabola through three values; 0, 0 at borders and on plateaus."""
+    bend = before - 2.0 * centre + after
+    if before < 0.0 or after < 0.0 or bend > -1e-9:
+        return 0.0, 0.0
+    offset = 0.5 * (before - after) / bend
+    return offset, -0.25 * (before - after) * offset
+
+
+@njit(cache=True, nogil=True)
+def _one_sided(drop: float, variance: float) -> tuple[float, float]:
+    """Offset towards the other side, and log rise, from the log drop to one neighbour of a known Gaussian."""
+    offset = min(max(variance * drop - 0.5, -_REACH), _REACH)
+    return offset, 0.5 * offset * offset / variance
+
+
+@njit(cache=True, nogil=True)
+def _log_quadratic(
+    before2: float, before: float, centre: float, after: float, after2: float, variance: float
+) -> tuple[float, float]:
+    """Offset and log rise of a Gaussian's top from five values along an axis (-1 = outside the field).
+
+    The three middle values decide, whatever the width. One side alone does where the other is cut by the
+    border, or where the middle is flatter than a Gaussian of the known variance while one side is not:
+    then another peak reaches over the other side.
+    """
+    tiny = _TINY * centre
+    if before <= tiny and after <= tiny:
+        return 0.0, 0.0
+    if before <= tiny:
+        offset, rise = _one_sided(math.log(centre / after), variance)
+        return -offset, rise
+    if after <= tiny:
+        return _one_sided(math.log(centre / before), variance)
+    drop0, drop1 = math.log(centre / before), math.log(centre / after)
+    bend, known = -drop0 - drop1, -1.0 / variance
+    if bend > (1.0 - _CLEAN) * known:
+        bend0 = drop0 - math.log(before / before2) if before2 > tiny else 0.0
+        bend1 = drop1 - math.log(after / after2) if after2 > tiny else 0.0
+        error0, error1 = abs(bend0 - known), abs(bend1 - known)
+        if min(error0, error1) < -_CLEAN * known:
+            if error0 <= error1:
+                return _one_sided(drop0, variance)
+            offset, rise = _one_sided(drop1, variance)
+            return -offset, rise
+    if bend > -1e-9:
+        return 0.0, 0.0
+    offset = 0.5 * (drop1 - drop0) / bend
+    return offset, -0.25 * (drop1 - drop0) * offset
+
+
+@njit(cache=True, nogil=True)
+def refine(
+    plane: np.ndarray, y: int, x: int, rows: int, cols: int, mode: int, variance: float
+) -> tuple[float, float, float]:
+    """Column, row (in cells, fractional) and height of the peak at a cell; ``variance`` in cells squared."""
+    centre = float(plane[y, x])
+    if mode == 0:
+        return float(x), float(y), centre
+    left, right = _at(plane, y, x - 1, rows, cols), _at(plane, y, x + 1, rows, cols)
+    above, below = _at(plane, y - 1, x, rows, cols), _at(plane, y + 1, x, rows, cols)
+    if mode == 1:
+        dx, rise_x = _quadratic(left, centre, right)
+        dy, rise_y = _quadratic(above, centre, below)
+        return x + dx, y + dy, centre + rise_x + rise_y
+    left2, right2 = _at(plane, y, x - 2, rows, cols), _at(plane, y, x + 2, rows, cols)
+    above2, below2 = _at(plane, y - 2, x, rows, cols), _at(plane, y + 2, x, rows, cols)
+    dx, rise_x = _log_quadratic(left2, left, centre, right, right2, variance)
+    dy, rise_y = _log_quadratic(above2, above, centre, below, below2, variance)
+    height = centre * math.exp(min(rise_x + rise_y, 1.0))
+    return x + dx, y + dy, min(height, max(centre, 1.0))
+
+
+@njit(cache=True, nogil=True)
+def find_peaks(
+    heatmaps: np.ndarray,
+    num_keypoints: int,
+    rows: int,
+    cols: int,
+    threshold: float,
+    mode: int,
+    variance: float,
+    max_peaks: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Peaks of the first ``num_keypoints`` maps of float32 ``(C, h, w)``, within ``rows`` x ``cols``.
+
+    Returns ``(N, 3)`` float64 = column, row (cells), height, by type and then in reading order, and the
+    ``(num_keypoints + 1,)`` starts of the types. Of each type the ``max_peaks`` strongest are kept.
+    """
+    bits = heatmaps.view(np.int32)
+    cells = np.empty(((rows + 1) // 2) * ((cols + 1) // 2), np.int32)
+    limit = min(max_peaks, cells.size)
+    peaks = np.empty((num_keypoints * limit, 3))
+    starts = np.zeros(num_keypoints + 1, np.int64)
+    total = 0
+    for k in range(num_keypoints):
+        plane = heatmaps[k]
+        count = _scan(plane, bits[k], rows, cols, threshold, cells)
+        chosen = cells[:count]
+        if count > limit:
+            values = np.empty(count)
+            for i in range(count):
+                values[i] = plane[chosen[i] // cols, chosen[i] % cols]
+            chosen = chosen[strongest(values, limit)]
+        for cell in chosen:
+            y, x = cell // cols, cell % cols
+            peaks[total] = refine(plane, y, x, rows, cols, mode, variance)
+            total += 1
+        starts[k + 1] = total
+    return peaks[:total].copy(), starts

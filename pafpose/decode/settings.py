@@ -1,0 +1,69 @@
+"""Every constant of the decoder, checked when made; the meaning of each is in ``conf/decode/default.yaml``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from pafpose.decode.limbs import INTERPOLATION
+from pafpose.decode.matching import MATCHING
+from pafpose.decode.peaks import REFINE
+from pafpose.errors import PafposeError
+
+_CHOICES = {"refine": REFINE, "interpolation": INTERPOLATION, "matching": MATCHING}
+_WHOLE = {"max_peaks": 1, "samples": 1, "min_keypoints": 1}  # key: smallest value
+_AT_LEAST_ZERO = ("peak_threshold", "length_factor", "near", "near_score", "min_score")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeSettings:
+    """How fields become people; raises ``PafposeError`` for values without a meaning."""
+
+    peak_threshold: float = 0.1
+    refine: str = "log_quadratic"
+    max_peaks: int = 256
+    samples: int = 10
+    interpolation: str = "bilinear"
+    paf_threshold: float = 0.05
+    min_ratio: float = 0.8
+    length_factor: float = 0.5
+    near: float = 8.0
+    near_score: float = 0.05
+    matching: str = "greedy"
+    min_keypoints: int = 3
+    min_score: float = 0.2
+
+    def __post_init__(self) -> None:
+        for key, least in _WHOLE.items():
+            _whole(self, key, least)
+        for key, known in _CHOICES.items():
+            if getattr(self, key) not in known:
+                _refuse(self, key, f"choose one of {', '.join(known)}")
+        for item in fields(self):
+            if item.type == "float":
+                _number(self, item.name)
+        for key in _AT_LEAST_ZERO:
+            if getattr(self, key) < 0:
+                _refuse(self, key, "it may not be below 0")
+        if not 0 <= self.min_ratio < 1:
+            _refuse(
+                self, "min_ratio", "a share of the samples is at least 0 and below 1 (more than it must pass)"
+            )
+
+
+def _refuse(settings: DecodeSettings, key: str, rule: str) -> None:
+    raise PafposeError(f"decode.{key}={getattr(settings, key)!r}: {rule}; see conf/decode/default.yaml")
+
+
+def _number(settings: DecodeSettings, key: str) -> None:
+    value = getattr(settings, key)
+    if isinstance(value, bool | str) or value is None or not math.isfinite(value):
+        _refuse(settings, key, "a finite number is expected")
+    object.__setattr__(settings, key, float(value))
+
+
+def _whole(settings: DecodeSettings, key: str, least: int) -> None:
+    value = getattr(settings, key)
+    if isinstance(value, bool | str) or value is None or value != int(value) or value < least:
+        _refuse(settings, key, f"a whole number of at least {least} is expected")
+    object.__setattr__(settings, key, int(value))
