@@ -1,0 +1,82 @@
+"""Titled pictures in a grid: as one picture (TensorBoard, PNG) or as a figure (PNG, PDF)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pafpose.viz.draw import write
+
+
+class Panel(NamedTuple):
+    """A picture, RGB uint8 (H, W, 3), and what stands above it."""
+
+    title: str
+    image: np.ndarray
+
+
+def tile(panels: Sequence[Panel], *, columns: int | None = None, gap: int = 6) -> np.ndarray:
+    """Panels side by side in rows as one RGB picture; smaller ones are padded, titles stand on top."""
+    columns = columns or len(panels)
+    bar = max(18, round(0.06 * max(panel.image.shape[0] for panel in panels)))
+    height = max(panel.image.shape[0] for panel in panels) + bar + gap
+    width = max(panel.image.shape[1] for panel in panels) + gap
+    out = np.full((math.ceil(len(panels) / columns) * height + gap, columns * width + gap, 3), 24, np.uint8)
+    for n, panel in enumerate(panels):
+        y, x = gap + n // columns * height, gap + n % columns * width
+        out[y + bar : y + bar + panel.image.shape[0], x : x + panel.image.shape[1]] = panel.image
+        write(out, panel.title, (x + 2, y + 0.75 * bar), size=0.62 * bar)
+    return out
+
+
+def figure(panels: Sequence[Panel], *, columns: int, heading: str = "", inches: float = 3.0) -> Figure:
+    """Panels as a matplotlib figure, ``inches`` wide each; titles in its own font."""
+    rows = math.ceil(len(panels) / columns)
+    tallest = [
+        max(p.image.shape[0] / p.image.shape[1] for p in panels[row * columns : (row + 1) * columns])
+        for row in range(rows)
+    ]
+    above = 0.45 if heading else 0.1
+    height = inches * sum(tallest) + 0.32 * rows + above
+    sheet = Figure(figsize=(inches * columns, height), facecolor="white")
+    FigureCanvasAgg(sheet)
+    if heading:
+        sheet.suptitle(heading, fontsize=12, y=1 - 0.12 / height, va="top")
+    top = height - above
+    for row in range(rows):
+        top -= 0.32 + inches * tallest[row]
+        for column, panel in enumerate(panels[row * columns : (row + 1) * columns]):
+            place = (
+                column / columns + 0.004,
+                top / height,
+                1 / columns - 0.008,
+                inches * tallest[row] / height,
+            )
+            axes = sheet.add_axes(place)
+            axes.imshow(panel.image, interpolation="lanczos", aspect="equal")
+            axes.set_anchor("N")
+            axes.set_axis_off()
+            axes.set_title(panel.title, fontsize=9, pad=3)
+    return sheet
+
+
+def save_figure(sheet: Figure, path: Path, *, dpi: int = 130) -> Path:
+    """Write a figure as its suffix says: .png, .pdf, .svg."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.savefig(path, dpi=dpi)
+    return path
+
+
+def save_picture(image: np.ndarray, path: Path) -> Path:
+    """Write RGB uint8 (H, W, 3) as PNG or JPEG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    data.tofile(path)
+    return path
