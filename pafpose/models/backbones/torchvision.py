@@ -12,7 +12,7 @@ from pafpose.models.backbones.base import Backbone
 from pafpose.models.backbones.pyramid import FeaturePyramid
 from pafpose.models.backbones.weights import fetch, load_exactly, read_file
 
-PROBE = 128  # side of the picture that tells strides; multiple of 32
+PROBE = (128, 160)  # height and width of the picture that tells strides; multiples of 32
 
 
 class TorchvisionBackbone(Backbone):
@@ -68,26 +68,43 @@ def extractor(
             f"backbone.name={name}: has features at strides {sorted(last)}, none at head.stride={min_stride}"
         )
     nodes = {node: str(s) for s, (node, _) in chosen.items()}
-    return create_feature_extractor(model, nodes), [channels for _, channels in chosen.values()]
+    trunk = create_feature_extractor(model, nodes, tracer_kwargs=_tracing())
+    return trunk, [channels for _, channels in chosen.values()]
 
 
 def last_of_each_stride(model: nn.Module) -> dict[int, tuple[str, int]]:
     """For every stride of the traced model, the name of its last feature map and its channels."""
-    from torchvision.models.feature_extraction import get_graph_node_names
+    from torchvision.models.feature_extraction import NodePathTracer
 
+    tracer = NodePathTracer(**_tracing())
+    graph = fx.GraphModule(model, tracer.trace(model.eval()))
     found: dict[int, tuple[str, int]] = {}
-    _, names = get_graph_node_names(model)
-    graph = fx.symbolic_trace(model.eval())
-    nodes = [node for node in graph.graph.nodes if node.op != "output"]
 
     class Probe(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
             result = super().run_node(n)
-            if isinstance(result, Tensor) and result.ndim == 4 and n in nodes and result.shape[2] > 2:
-                found[PROBE // result.shape[2]] = (names[nodes.index(n)], int(result.shape[1]))
+            name = tracer.node_to_qualname.get(n)
+            stride = _stride(result)
+            if name and stride and n.op != "output":
+                found[stride] = (name, int(result.shape[1]))
             return result
 
     with torch.no_grad():
-        Probe(graph).run(torch.zeros(1, 3, PROBE, PROBE))
+        Probe(graph).run(torch.zeros(1, 3, *PROBE))
     model.train()
     return found
+
+
+def _tracing() -> dict[str, Any]:
+    """Look inside all blocks but those that behave differently in training."""
+    from torchvision.ops import StochasticDepth
+
+    return {"leaf_modules": [StochasticDepth]}
+
+
+def _stride(result: Any) -> int:
+    """Of a (1, C, h, w) feature map; 0 for anything else."""
+    if not isinstance(result, Tensor) or result.ndim != 4:
+        return 0
+    stride = PROBE[0] // max(1, result.shape[2])
+    return stride if result.shape[2:] == (PROBE[0] // stride, PROBE[1] // stride) else 0
