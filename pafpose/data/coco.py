@@ -119,8 +119,9 @@ def _load(path: Path) -> Json:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise PafposeError(f"{path}: not a readable JSON file ({error}); fetch it again") from error
-    missing = [key for key in ("images", "annotations", "categories") if key not in content]
-    if not isinstance(content, dict) or missing:
+    keys = content if isinstance(content, dict) else {}
+    missing = [key for key in ("images", "annotations", "categories") if key not in keys]
+    if missing:
         raise PafposeError(f"{path}: not a COCO annotation file, it lacks {missing}")
     return content
 

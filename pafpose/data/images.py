@@ -127,11 +127,11 @@ def _is_jpeg(data: np.ndarray) -> bool:
 
 
 def _is_cut(data: np.ndarray) -> bool:
-    """No end marker after the last scan's start; scan data escapes 0xff, so both are unambiguous."""
+    """No end marker after the last scan's start; scan data escapes 0xff, so neither occurs within it."""
     if data[-2:].tobytes() == b"\xff\xd9":
         return False
     content = data.tobytes()
-    return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    return content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
 
 
 def _decode(data: np.ndarray, flags: int, path: Path) -> np.ndarray:

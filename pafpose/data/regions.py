@@ -63,61 +63,87 @@ def ignored_cells(
     """(h, w) bool: cells that the loss leaves out, for a photo moved by ``matrix`` (photo -> input)."""
     people = index.people(photo)
     ignored = np.flatnonzero(roles.ignored[people]) + people.start
-    if not len(ignored) and not mask.outside_image:
-        return np.zeros(cells, bool)
-    x, y, inside = photo_pixels(matrix, cells, stride=stride, size=index.size(photo))
     out = np.zeros(cells, bool)
+    if not len(ignored) and not mask.outside_image:
+        return out
+    x, y, inside = photo_pixels(matrix, cells, stride=stride, size=index.size(photo))
     if len(ignored):
-        out = union_mask(index, photo, ignored, region=mask.region)[y, x].astype(bool) & inside
+        out[inside] = in_regions(index, photo, ignored, x=x[inside], y=y[inside], region=mask.region)
     protected = np.flatnonzero(roles.protected[people]) + people.start
     if mask.protect_labelled and len(protected) and out.any():
-        out &= union_mask(index, photo, protected, region=mask.region)[y, x] == 0
+        out[out] = ~in_regions(index, photo, protected, x=x[out], y=y[out], region=mask.region)
     return out | ~inside if mask.outside_image else out
 
 
 def photo_pixels(
     matrix: np.ndarray, cells: tuple[int, int], *, stride: int, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each cell the photo pixel under it: column and row (clipped to the photo), and whether inside."""
+    """For each cell (h, w): column and row of the photo pixel under it, and whether the photo has it."""
     back = geometry.invert(matrix)
     u = stride * np.arange(cells[1]) + stride // 2
     v = (stride * np.arange(cells[0]) + stride // 2)[:, None]
-    x = np.floor(back[0, 0] * u + back[0, 1] * v + back[0, 2] + 0.5)
-    y = np.floor(back[1, 0] * u + back[1, 1] * v + back[1, 2] + 0.5)
+    x = np.floor(back[0, 0] * u + back[0, 1] * v + (back[0, 2] + 0.5)).astype(np.int64)
+    y = np.floor(back[1, 0] * u + back[1, 1] * v + (back[1, 2] + 0.5)).astype(np.int64)
     height, width = size
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    return np.clip(x, 0, width - 1).astype(np.intp), np.clip(y, 0, height - 1).astype(np.intp), inside
+    return x, y, (x >= 0) & (x < width) & (y >= 0) & (y < height)
 
 
-def union_mask(index: PoseIndex, photo: int, people: np.ndarray, *, region: str) -> np.ndarray:
-    """(height, width) uint8: 1 inside the region of any of the people; without a segmentation, its box."""
+def in_regions(
+    index: PoseIndex, photo: int, people: np.ndarray, *, x: np.ndarray, y: np.ndarray, region: str
+) -> np.ndarray:
+    """Whether photo pixels (x, y) lie in the region of any of the people; no segmentation: in the box.
+
+    A pixel is in a box when its centre is; box edges, like polygons, count from the corner of the first
+    pixel, as in COCO's own mask code.
+    """
+    shapes, boxes = _shapes(index, photo, people, region=region)
+    out = np.zeros(x.shape, bool)
+    for left, top, width, height in boxes:
+        cx, cy = x + 0.5 - left, y + 0.5 - top
+        out |= (cx >= 0) & (cx < width) & (cy >= 0) & (cy < height)
+    for ends in shapes:  # masks run down the columns; odd runs are inside
+        out |= (np.searchsorted(ends, x * index.size(photo)[0] + y, side="right") & 1).astype(bool)
+    return out
+
+
+def _shapes(
+    index: PoseIndex, photo: int, people: np.ndarray, *, region: str
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Ends of the runs of the people's masks, and the boxes of those without one."""
     from pycocotools import mask as coco
 
     height, width = index.size(photo)
-    shapes: list[dict] = []
+    shapes: list[bytes] = []
     boxes: list[np.ndarray] = []
     polygons: list[np.ndarray] = []
     for person in people:
         own = index.person_polygons(person) if region == "segmentation" else []
         if region == "segmentation" and len(index.rle[person]):
-            shapes.append({"size": [height, width], "counts": index.rle[person].tobytes()})
+            shapes.append(index.rle[person].tobytes())
         elif own:
             polygons += own
         else:
             boxes.append(index.boxes[person])
     if polygons:
-        shapes += coco.frPyObjects(polygons, height, width)
-    if shapes:
-        out = coco.decode(coco.merge(shapes) if len(shapes) > 1 else shapes[0])
-    else:
-        out = np.zeros((height, width), np.uint8)
-    for box in boxes:
-        _fill_box(out, box)
-    return out
+        shapes.append(coco.merge(coco.frPyObjects(polygons, height, width))["counts"])
+    return [run_ends(counts) for counts in shapes], boxes
 
 
-def _fill_box(out: np.ndarray, box: np.ndarray) -> None:
-    """Pixels whose centre lies in the box; box edges count from the corner of the first pixel."""
-    low = np.maximum(np.ceil(box[:2] - 0.5), 0).astype(int)
-    high = np.maximum(np.ceil(box[:2] + box[2:] - 0.5), 0).astype(int)
-    out[low[1] : high[1], low[0] : high[0]] = 1
+def run_ends(counts: bytes) -> np.ndarray:
+    """Ends of the alternating runs of a compressed mask; run 0 is outside.
+
+    COCO's format: numbers of 5-bit digits, lowest first, plus 48; bit 5 says that more follow, bit 4 of the
+    last is the sign; from the fourth number on, each is the difference to the one two before.
+
+    >>> run_ends(b"52203").tolist()
+    [5, 7, 9, 11, 16]
+    """
+    digits = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero(digits < 32)
+    first = np.concatenate([[0], last[:-1] + 1])
+    place = 5 * (np.arange(len(digits)) - np.repeat(first, last - first + 1))
+    values = np.add.reduceat((digits & 31) << place, first)
+    values -= ((digits[last] & 16) != 0) * (np.int64(1) << (place[last] + 5))
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return np.cumsum(values)

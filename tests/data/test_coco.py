@@ -1,0 +1,163 @@
+"""Annotation files of every form, and ground truth that goes back into pycocotools."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pafpose.data.coco import ground_truth, read_coco
+from pafpose.data.images import stored_size
+from pafpose.data.index import count_labelled
+from pafpose.errors import PafposeError
+from tests.data.coco_files import COCO_NAMES, person, six_points, write_split
+
+GREY = np.full((60, 80, 3), 90, np.uint8)
+BOX = (5, 5, 40, 50)
+
+
+def read(file, skeleton, **keys):
+    return read_coco(file, file.parent.parent / "train2017", skeleton, **keys)
+
+
+def change(file, edit) -> None:
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+def test_photos_by_id_people_in_file_order(tmp_path, coco18):
+    file = write_split(tmp_path, [(GREY, [person({}, box=BOX)] * n) for n in (2, 0, 3)])
+    change(file, lambda c: (c["images"].reverse(), c["annotations"].reverse()))
+    index = read(file, coco18)
+    assert index.ids.tolist() == [1, 2, 3]
+    assert [index.people(n) for n in range(3)] == [slice(0, 2), slice(2, 2), slice(2, 5)]
+    assert index.annotation_ids.tolist() == [2, 1, 5, 4, 3]
+    assert index.photo_of().tolist() == [0, 0, 2, 2, 2]
+    assert index.size(0) == (60, 80)
+    limited = read(file, coco18, limit=2)
+    assert limited.ids.tolist() == [1, 2] and len(limited.keypoints) == 2
+
+
+def test_nobody_at_all(tmp_path, coco18):
+    index = read(write_split(tmp_path, [(GREY, []), (GREY, [])]), coco18)
+    assert len(index) == 2 and index.keypoints.shape == (0, 18, 3) and index.boxes.shape == (0, 4)
+    assert ground_truth(index, coco18)["annotations"] == []
+
+
+def test_keypoints_are_matched_by_name(tmp_path, coco18):
+    names = ["right_wrist", "tail", "nose"]
+    people = [
+        {"keypoints": [1.5, 2.25, 1, 7, 7, 2, 3, 4, 2], "bbox": BOX, "category_id": 5},
+        {"keypoints": [9, 8, 2], "bbox": BOX, "category_id": 7},
+        {"keypoints": [0, 0, 0], "bbox": BOX, "category_id": 9},
+    ]
+    categories = [
+        {"id": 5, "name": "a", "keypoints": names},
+        {"id": 7, "name": "b", "keypoints": ["left_eye"]},
+        {"id": 9, "name": "c"},
+    ]
+    index = read(write_split(tmp_path, [(GREY, people)], categories=categories), coco18)
+    assert len(index.keypoints) == 2  # a category without keypoints has no people
+    assert index.keypoints[0, coco18.index("right_wrist")].tolist() == [1.5, 2.25, 1]
+    assert index.keypoints[0, coco18.index("nose")].tolist() == [3, 4, 2]
+    assert index.keypoints[1, coco18.index("left_eye")].tolist() == [9, 8, 2]
+    assert count_labelled(index, coco18.scored).tolist() == [2, 1]
+    assert count_labelled(index, coco18.scored, occluded=False).tolist() == [1, 1]
+
+
+def test_what_is_missing_is_filled_in(tmp_path, coco18):
+    bare = {
+        "category_id": 1,
+        "keypoints": person({"nose": (10, 20), "left_eye": (30, 50)}, box=BOX)["keypoints"],
+    }
+    index = read(write_split(tmp_path, [(GREY, [bare, {"category_id": 1, "bbox": [1, 2, 3, 4]}])]), coco18)
+    assert index.boxes.tolist() == [[10, 20, 20, 30], [1, 2, 3, 4]]
+    assert index.areas.tolist() == [600, 12]
+    assert not index.crowd.any() and not index.rle.values.size and not index.polygons.values.size
+    assert count_labelled(index, coco18.scored).tolist() == [2, 0]
+
+
+def test_numbers_that_are_none_are_unlabelled(tmp_path, coco18):
+    odd = person(six_points(20, 20), box=BOX)
+    odd["keypoints"][0] = float("nan")
+    odd["keypoints"][5 * 3 + 1] = float("inf")
+    odd["keypoints"][6 * 3 + 2] = 7
+    odd["bbox"] = [float("nan"), 0, -3, 5]
+    index = read(write_split(tmp_path, [(GREY, [odd])]), coco18)
+    assert np.isfinite(index.keypoints).all() and np.isfinite(index.boxes).all()
+    assert index.keypoints[0, 0].tolist() == [0, 0, 0] and index.keypoints[0, 6, 2] == 2
+    assert count_labelled(index, coco18.scored).tolist() == [4]
+
+
+def test_size_missing_from_the_file_is_read_from_the_photo(tmp_path, coco18):
+    file = write_split(tmp_path, [(GREY, [])])
+    change(file, lambda c: [c["images"][0].pop(key) for key in ("height", "width")])
+    assert read(file, coco18).size(0) == (60, 80)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c["images"].clear(), "lists no images"),
+        (lambda c: c["images"].append(c["images"][0]), "image id 1 stands twice"),
+        (lambda c: c["categories"][0].pop("keypoints"), "no category lists its keypoints"),
+        (lambda c: c.pop("annotations"), "lacks \\['annotations'\\]"),
+        (lambda c: c["annotations"][0]["keypoints"].pop(), "annotation 1: 50 numbers"),
+        (lambda c: c["categories"][0].update(keypoints=["tail"] * 17), "skeleton coco18: none of its"),
+    ],
+)
+def test_unusable_files_say_why(tmp_path, coco18, edit, message):
+    file = write_split(tmp_path, [(GREY, [person({}, box=BOX)])])
+    change(file, edit)
+    with pytest.raises(PafposeError, match=message):
+        read(file, coco18)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
+def test_no_json_is_no_annotation_file(tmp_path, coco18, content):
+    file = write_split(tmp_path, [(GREY, [])])
+    file.write_text(content)
+    with pytest.raises(PafposeError, match=r"person_keypoints_train2017\.json"):
+        read(file, coco18)
+
+
+def test_annotations_of_unlisted_images_are_left_out(tmp_path, coco18, caplog):
+    file = write_split(tmp_path, [(GREY, [person({}, box=BOX)])])
+    change(file, lambda c: c["annotations"].append(c["annotations"][0] | {"image_id": 99}))
+    assert len(read(file, coco18).keypoints) == 1
+    assert "1 annotations belong to images it does not list" in caplog.text
+
+
+def test_ground_truth_is_the_file_again(coco_mini, coco18):
+    file = coco_mini / "annotations" / "person_keypoints_val2017.json"
+    original = json.loads(file.read_text())
+    truth = ground_truth(read_coco(file, coco_mini / "val2017", coco18), coco18)
+    assert truth["categories"][0]["keypoints"] == COCO_NAMES
+    assert {i["id"] for i in truth["images"]} == {i["id"] for i in original["images"]}
+    mine = {a["id"]: a for a in truth["annotations"]}
+    assert len(mine) == len(original["annotations"])
+    for theirs in original["annotations"]:
+        own = mine[theirs["id"]]
+        for key in ("image_id", "bbox", "area", "iscrowd", "num_keypoints"):
+            assert own[key] == theirs[key], key
+        labelled = np.array(theirs["keypoints"]).reshape(-1, 3)
+        labelled[labelled[:, 2] == 0] = 0
+        assert own["keypoints"] == labelled.ravel().tolist()
+        assert ("segmentation" in own) == bool(theirs["iscrowd"])
+
+
+def test_limb_pairs_of_the_ground_truth_count_from_one(tmp_path, coco18):
+    truth = ground_truth(read(write_split(tmp_path, [(GREY, [])]), coco18), coco18)
+    pairs = np.array(truth["categories"][0]["skeleton"])
+    assert pairs.min() >= 1 and pairs.max() <= 17
+
+
+def test_unicode_names(tmp_path, coco18):
+    folder = tmp_path / "écran 写真" / "train2017"
+    file = write_split(folder.parent, [(GREY, [])])
+    (folder / "000000000001.jpg").rename(folder / "été.jpg")
+    change(file, lambda c: c["images"][0].update(file_name="été.jpg"))
+    path = read(file, coco18).path(0)
+    assert path.name == "été.jpg" and stored_size(path) == (60, 80)
