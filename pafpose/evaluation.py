@@ -170,6 +170,7 @@ def evaluate_network(
     for batch, fields in _batches_of_fields(network, dataloader, skeleton, settings, stride):
         if settings.save_fields and save_to is not None:
             _save_fields(save_to, batch, fields)
+        assert fields.heatmaps is not None and fields.pafs is not None
         people = decoder.decode_batch(fields.heatmaps, fields.pafs, batch.valid)
         photos += len(people)
         for found, matrix, image_id in zip(people, batch.matrix.cpu(), batch.image_id.tolist(), strict=True):

@@ -1,0 +1,82 @@
+"""A trained module under its own stored config, with what the command line says on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from pafpose import api
+from pafpose.config import plain
+from pafpose.errors import PafposeError
+from pafpose.module import PoseModule
+
+FIXED = (
+    "skeleton",
+    "paf.limbs",
+    "backbone",
+    "head",
+    "heatmap.background",
+)  # the weights were trained with these
+NOT_FOR_CHECKPOINTS = ("experiment", "debug", "sweep")
+
+
+def load_checkpoint(cfg: DictConfig, overrides: Sequence[str] | None = None) -> PoseModule:
+    """The module of ``cfg.ckpt_path`` on ``cfg.device``, its config changed by ``overrides`` alone.
+
+    The rest of ``cfg`` holds defaults that nobody asked for, so the file's own values stand.
+    ``overrides`` are those of the command line when None.
+    """
+    if not cfg.ckpt_path:
+        raise PafposeError(
+            "ckpt_path is missing: give a checkpoint file or a run folder, ckpt_path=outputs/train/runs/RUN"
+        )
+    module = api.load_module(cfg.ckpt_path, trust=bool(cfg.trust))
+    module.config = apply_overrides(module.config, cfg, command_line() if overrides is None else overrides)
+    module.decoder = api.build_decoder(module.config)
+    return module.to(choose_device(cfg.device))
+
+
+def command_line() -> list[str]:
+    """The overrides that were typed, those of a sweep's job included; none outside ``hydra.main``."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def apply_overrides(stored: dict[str, Any], cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """``stored`` with the values that ``cfg`` has wherever an override points.
+
+    ``data=coco`` brings all of that group, ``decode.min_score=0.1`` one value; groups come first, as in
+    Hydra. Raises ``PafposeError`` for choices that the weights fix.
+    """
+    result = OmegaConf.create(stored)
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    keys = [(p.key_or_group, p.is_delete()) for p in parsed]
+    for key, deleted in sorted(keys, key=lambda entry: "." in entry[0]):
+        _check_key(key)
+        if deleted:
+            raise PafposeError(f"~{key}: keys of a checkpoint's config cannot be removed; give a value")
+        OmegaConf.update(result, key, OmegaConf.select(cfg, key), merge=False, force_add=True)
+    return plain(result)
+
+
+def choose_device(device: str | None) -> torch.device:
+    """The device by name; None takes the GPU when there is one."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _check_key(key: str) -> None:
+    fixed = [f for f in FIXED if key == f or key.startswith(f + ".")]
+    if fixed:
+        raise PafposeError(
+            f"{key}: the checkpoint was trained with its own {fixed[0]}, so it cannot be chosen here; train "
+            "another network with it (python scripts/train.py)"
+        )
+    if key in NOT_FOR_CHECKPOINTS:
+        raise PafposeError(
+            f"{key}: a checkpoint brings its own recipe; name what should differ instead: data=... "
+            "data.root=... decode=... evaluate=..."
+        )

@@ -1,0 +1,227 @@
+"""Sheets of samples as the network meets them: photo and keypoints, masks, heatmaps, PAFs, weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from pafpose import api
+from pafpose.config import plain
+from pafpose.config import settings as read_settings
+from pafpose.data.collate import collate
+from pafpose.data.records import Batch, Sample
+from pafpose.errors import PafposeError
+from pafpose.fields import Targets
+from pafpose.geometry import pad_to_multiple
+from pafpose.skeleton import Skeleton
+from pafpose.targets import TargetBuilder
+from pafpose.utils.log import quiet_known_warnings
+from pafpose.viz import (
+    Panel,
+    arrows_overlay,
+    draw_people,
+    figure,
+    hatch,
+    heatmaps_overlay,
+    map_overlay,
+    pafs_overlay,
+    save_figure,
+)
+from pafpose.viz.draw import enlarge, enlarge_points
+
+log = logging.getLogger(__name__)
+
+CHANGEABLE = ("heatmap", "paf", "mask")
+SIDE = 720  # px, the long side of every picture of a sheet
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "heatmap.scale_by": ("none", "person", "keypoint", "both"),
+    "heatmap.merge": ("max", "sum"),
+    "heatmap.background": ("max", "sum", "none"),
+    "paf.scale_by": ("none", "limb", "person"),
+    "paf.caps": ("bbox", "none", "round"),
+    "paf.profile": ("rigid", "linear", "cosine", "gaussian"),
+    "paf.merge": ("mean", "nearest", "max", "sum", "last"),
+    "mask.small_people": ("target", "ignore", "both"),
+    "mask.region": ("segmentation", "box"),
+} | {
+    f"mask.{key}": (True, False)
+    for key in (
+        "crowd",
+        "unlabelled_people",
+        "unlabelled_keypoints",
+        "occluded_keypoints",
+        "protect_labelled",
+        "outside_image",
+    )
+}
+
+
+@dataclass(frozen=True)
+class SheetSettings:
+    """The keys of ``visualize``; checked when made."""
+
+    split: str = "train"
+    count: int = 8
+    channels: Sequence[str] | None = None
+    limbs: Sequence[str] | None = None
+    format: str = "png"
+    compare: str | None = None
+    values: Sequence[Any] | None = None
+
+    def __post_init__(self) -> None:
+        for key, options in (("split", ("train", "val")), ("format", ("png", "pdf", "svg"))):
+            if getattr(self, key) not in options:
+                raise PafposeError(f"visualize.{key}={getattr(self, key)}: choose {' or '.join(options)}")
+        if self.count < 1:
+            raise PafposeError(f"visualize.count={self.count}: give 1 or more samples")
+        if self.compare is not None and self.values is None and self.compare not in CHOICES:
+            raise PafposeError(
+                f"visualize.compare={self.compare}: add 'visualize.values=[4,8,16]', or compare "
+                f"one of {', '.join(sorted(CHOICES))}"
+            )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A sample, its padding cut off, its picture enlarged for drawing."""
+
+    image_id: int
+    picture: np.ndarray  # (H, W, 3) RGB uint8
+    keypoints: np.ndarray  # (P, K, 3) in pixels of picture
+    targets: Targets  # (C, h, w) each, no batch
+    ignore: Tensor  # (h, w) bool: no limb channel counts there
+
+
+def visualize(cfg: DictConfig) -> list[Path]:
+    """What ``scripts/visualize.py`` does; the files that it wrote."""
+    quiet_known_warnings()
+    settings: SheetSettings = read_settings(SheetSettings, cfg.visualize, "visualize")
+    configs = _configs(cfg, settings)
+    skeleton = api.build_skeleton(cfg)
+    channels = _indices(settings.channels, skeleton.keypoints, "visualize.channels")
+    limbs = _indices(settings.limbs, skeleton.limb_names, "visualize.limbs")
+    scenes = {label: _scenes(config, settings) for label, config in configs.items()}
+    paths = []
+    for n in range(len(next(iter(scenes.values())))):
+        views = {label: column[n] for label, column in scenes.items()}
+        if settings.compare is None:
+            panels, columns = sample_panels(views[""], skeleton, channels=channels, limbs=limbs), 3
+        else:
+            panels, columns = compare_panels(views, skeleton, channels=channels, limbs=limbs), len(views)
+        scene = next(iter(views.values()))
+        heading = f"{settings.compare}: " * (settings.compare is not None) + f"photo {scene.image_id}"
+        name = f"{settings.split}_{n:03d}_{scene.image_id}.{settings.format}"
+        sheet = figure(panels, columns=columns, heading=heading)
+        paths.append(save_figure(sheet, Path(cfg.paths.output_dir) / "images" / name))
+    log.info("%d sheets     %s", len(paths), paths[0].parent)
+    return paths
+
+
+def sample_panels(
+    scene: Scene, skeleton: Skeleton, *, channels: list[int] | None = None, limbs: list[int] | None = None
+) -> list[Panel]:
+    """Keypoints, masks, weights; heatmaps, background, all limbs as a wheel and as arrows."""
+    picture, targets = scene.picture, scene.targets
+    panels = [
+        Panel("keypoints", draw_people(picture, scene.keypoints, skeleton)),
+        Panel("hatched: the loss does not count", hatch(picture, scene.ignore)),
+        Panel("heatmaps", heatmaps_overlay(picture, targets.heatmaps, skeleton, channels=channels)),
+        Panel("PAFs", pafs_overlay(picture, targets.pafs, limbs=limbs)),
+        Panel("PAFs as arrows", arrows_overlay(picture, targets.pafs, limbs=limbs)),
+    ]
+    if len(targets.heatmaps) > skeleton.num_keypoints:
+        panels.append(Panel("background", map_overlay(picture, targets.heatmaps[-1])))
+    return panels
+
+
+def compare_panels(
+    views: dict[str, Scene],
+    skeleton: Skeleton,
+    *,
+    channels: list[int] | None = None,
+    limbs: list[int] | None = None,
+) -> list[Panel]:
+    """One column per choice: heatmaps, PAFs, and where weights are 0, row by row."""
+    rows = []
+    for label, scene in views.items():
+        picture, targets = scene.picture, scene.targets
+        rows.append(
+            [
+                Panel(label, heatmaps_overlay(picture, targets.heatmaps, skeleton, channels=channels)),
+                Panel("", pafs_overlay(picture, targets.pafs, limbs=limbs)),
+                Panel("", hatch(draw_people(picture, scene.keypoints, skeleton), scene.ignore)),
+            ]
+        )
+    return [panel for row in zip(*rows, strict=True) for panel in row]
+
+
+def _configs(cfg: DictConfig, settings: SheetSettings) -> dict[str, Any]:
+    """A config per compared value by its label; one, without a label, when nothing is compared."""
+    if settings.compare is None:
+        return {"": cfg}
+    if OmegaConf.select(cfg, settings.compare) is None or settings.compare.split(".")[0] not in CHANGEABLE:
+        raise PafposeError(
+            f"visualize.compare={settings.compare}: compare one of {', '.join(sorted(CHOICES))}, "
+            "or a number of these groups with visualize.values=[...]"
+        )
+    values = CHOICES[settings.compare] if settings.values is None else settings.values
+    configs = {}
+    for value in values:
+        changed = OmegaConf.create(plain(cfg))
+        OmegaConf.update(changed, settings.compare, value)
+        configs[str(value)] = changed
+    return configs
+
+
+def _scenes(cfg: DictConfig, settings: SheetSettings) -> list[Scene]:
+    """``count`` samples spread over the split; the same ones, with the same randomness, at every call."""
+    data = api.build_datamodule(cfg)
+    data.prepare_data()
+    data.setup("fit" if settings.split == "train" else "validate")
+    dataset = data.train_dataset if settings.split == "train" else data.val_dataset
+    targets = api.build_targets(cfg)
+    places = np.unique(np.linspace(0, len(dataset) - 1, settings.count).round().astype(int))
+    return [_scene(_draw(dataset, int(i), settings.split, cfg.seed), targets) for i in places]
+
+
+def _draw(dataset: Any, index: int, split: str, seed: int | None) -> Sample:
+    return dataset[index, (seed or 0) + index] if split == "train" else dataset[index]
+
+
+def _scene(sample: Sample, builder: TargetBuilder) -> Scene:
+    """Targets of one sample, cut to the cells of its photo, and the picture enlarged for drawing."""
+    batch: Batch = collate([sample])
+    height, width = batch.image.shape[-2:]
+    with torch.no_grad():
+        targets: Targets = builder(batch.keypoints, (height, width), batch.boxes, batch.ignore)
+    stride = height // targets.pafs.shape[-2]
+    rows, columns = (pad_to_multiple(int(side), stride) for side in batch.valid[0])
+    cells = (0, ..., slice(rows // stride), slice(columns // stride))
+    picture = np.ascontiguousarray(batch.image[0, :, :rows, :columns].permute(1, 2, 0).numpy())
+    factor = SIDE / max(rows, columns)
+    weights = targets.paf_weights.expand_as(targets.pafs)[cells].amax(0)
+    return Scene(
+        image_id=sample.image_id,
+        picture=enlarge(picture, factor),
+        keypoints=enlarge_points(batch.keypoints[0].numpy(), factor),
+        targets=Targets(*(field.expand(1, -1, -1, -1)[cells] for field in targets)),
+        ignore=weights == 0,
+    )
+
+
+def _indices(names: Sequence[str] | None, known: Sequence[str], where: str) -> list[int] | None:
+    """Places of names; None for all."""
+    if names is None:
+        return None
+    strange = [name for name in names if name not in known]
+    if strange:
+        raise PafposeError(f"{where}: unknown {strange[0]!r}; known: {', '.join(known)}")
+    return [list(known).index(name) for name in names]
