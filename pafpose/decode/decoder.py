@@ -31,6 +31,7 @@ class Plan(NamedTuple):
     refine: int
     variance: float
     max_peaks: int
+    split_error: float
     positions: np.ndarray
     needed: int
     paf_threshold: float
@@ -55,6 +56,7 @@ def make_plan(skeleton: Skeleton, settings: DecodeSettings, *, stride: int, heat
         refine=REFINE[settings.refine],
         variance=(heatmap_sigma / stride) ** 2,
         max_peaks=settings.max_peaks,
+        split_error=settings.split_error,
         positions=sample_positions(settings.samples),
         needed=samples_needed(settings.samples, settings.min_ratio),
         paf_threshold=settings.paf_threshold,
@@ -97,8 +99,9 @@ def decode_fields(
     if not (all_finite(heatmaps.reshape(-1).view(np.int32)) and all_finite(pafs.reshape(-1).view(np.int32))):
         return np.zeros((0, num_keypoints, 3), np.float32), np.zeros(0, np.float32), False
     peaks, starts = find_peaks(
-        heatmaps, num_keypoints, rows, cols, plan.peak_threshold, plan.refine, plan.variance, plan.max_peaks
-    )
+        heatmaps, num_keypoints, rows, cols, plan.peak_threshold, plan.refine, plan.variance,
+        plan.max_peaks, plan.split_error,
+    )  # fmt: skip
     links, scores = find_links(
         pafs, rows, cols, plan.limbs, peaks, starts, plan.positions, plan.needed, plan.paf_threshold,
         plan.length_factor, plan.near, plan.near_score, plan.cubic,

@@ -12,6 +12,8 @@ import math
 import numpy as np
 from numba import njit
 
+from pafpose.decode.overlap import fits, resolve
+
 REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
 _EXPONENT = np.int32(0x7F800000)
 _MAGNITUDE = np.int32(0x7FFFFFFF)
@@ -73,17 +75,19 @@ def _scan(
 
 
 @njit(cache=True, nogil=True)
-def strongest(values: np.ndarray, limit: int) -> np.ndarray:
-    """Indices, ascending, of the ``limit`` largest values; of equal ones the first."""
-    order = np.argsort(-values, kind="mergesort")[:limit]
-    return np.sort(order)
+def strongest(plane: np.ndarray, cells: np.ndarray, cols: int, limit: int) -> np.ndarray:
+    """Indices, ascending, of the ``limit`` highest cells; of equal ones the first."""
+    values = np.empty(cells.size)
+    for i in range(cells.size):
+        values[i] = plane[cells[i] // cols, cells[i] % cols]
+    return np.sort(np.argsort(-values, kind="mergesort")[:limit])
 
 
 @njit(cache=True, nogil=True)
 def _at(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
     """A cell's value, or -1 outside the field."""
     if 0 <= y < rows and 0 <= x < cols:
-        return float(plane[y, x])
+        return np.float64(plane[y, x])
     return -1.0
 
 
@@ -144,7 +148,7 @@ def refine(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, mode: int, variance: float
 ) -> tuple[float, float, float]:
     """Column, row (in cells, fractional) and height of the peak at a cell; ``variance`` in cells squared."""
-    centre = float(plane[y, x])
+    centre = np.float64(plane[y, x])
     if mode == 0:
         return float(x), float(y), centre
     left, right = _at(plane, y, x - 1, rows, cols), _at(plane, y, x + 1, rows, cols)
@@ -162,6 +166,28 @@ def refine(
 
 
 @njit(cache=True, nogil=True)
+def _split(
+    plane: np.ndarray, cells: np.ndarray, rows: int, cols: int, peaks: np.ndarray, variance: float, error: float
+) -> int:
+    """Correct peaks that another one distorts, and add those hidden beside them; how many there are then."""
+    n = cells.size
+    found = np.empty((2, 3))
+    total = n
+    for sweep in range(2):
+        for i in range(n):
+            y, x = cells[i] // cols, cells[i] % cols
+            if fits(plane, y, x, rows, cols, peaks[i], variance, error):
+                continue
+            number = resolve(plane, y, x, rows, cols, peaks[:n], i, variance, error, found)
+            if number == 1:
+                peaks[i] = found[0]
+            elif number == 2 and sweep == 1:
+                peaks[i], peaks[total] = found[0], found[1]
+                total += 1
+    return total
+
+
+@njit(cache=True, nogil=True)
 def find_peaks(
     heatmaps: np.ndarray,
     num_keypoints: int,
@@ -171,6 +197,7 @@ def find_peaks(
     mode: int,
     variance: float,
     max_peaks: int,
+    split_error: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Peaks of the first ``num_keypoints`` maps of float32 ``(C, h, w)``, within ``rows`` x ``cols``.
 
@@ -180,21 +207,19 @@ def find_peaks(
     bits = heatmaps.view(np.int32)
     cells = np.empty(((rows + 1) // 2) * ((cols + 1) // 2), np.int32)
     limit = min(max_peaks, cells.size)
-    peaks = np.empty((num_keypoints * limit, 3))
+    peaks = np.empty((num_keypoints * limit * (2 if split_error > 0.0 else 1), 3))
     starts = np.zeros(num_keypoints + 1, np.int64)
-    total = 0
     for k in range(num_keypoints):
         plane = heatmaps[k]
         count = _scan(plane, bits[k], rows, cols, threshold, cells)
         chosen = cells[:count]
         if count > limit:
-            values = np.empty(count)
-            for i in range(count):
-                values[i] = plane[chosen[i] // cols, chosen[i] % cols]
-            chosen = chosen[strongest(values, limit)]
-        for cell in chosen:
-            y, x = cell // cols, cell % cols
-            peaks[total] = refine(plane, y, x, rows, cols, mode, variance)
-            total += 1
-        starts[k + 1] = total
-    return peaks[:total].copy(), starts
+            chosen = chosen[strongest(plane, chosen, cols, limit)]
+        own = peaks[starts[k] :]
+        for n in range(chosen.size):
+            own[n] = refine(plane, chosen[n] // cols, chosen[n] % cols, rows, cols, mode, variance)
+        count = chosen.size
+        if split_error > 0.0:
+            count = _split(plane, chosen, rows, cols, own, variance, split_error)
+        starts[k + 1] = starts[k] + count
+    return peaks[: starts[num_keypoints]].copy(), starts

@@ -12,7 +12,7 @@ from pafpose.errors import PafposeError
 
 _CHOICES = {"refine": REFINE, "interpolation": INTERPOLATION, "matching": MATCHING}
 _WHOLE = {"max_peaks": 1, "samples": 1, "min_keypoints": 1}  # key: smallest value
-_AT_LEAST_ZERO = ("peak_threshold", "length_factor", "near", "near_score", "min_score")
+_AT_LEAST_ZERO = ("peak_threshold", "split_error", "length_factor", "near", "near_score", "min_score")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class DecodeSettings:
     peak_threshold: float = 0.1
     refine: str = "log_quadratic"
     max_peaks: int = 256
+    split_error: float = 0.04
     samples: int = 10
     interpolation: str = "bilinear"
     paf_threshold: float = 0.05

@@ -1,0 +1,192 @@
+"""Peaks that overlap: a small patch of a heatmap explained by one or two Gaussians of known width.
+
+Targets merged with ``max`` are, after adding ``d^2 / (2 sigma^2)`` to the logarithm, the maximum of one plane
+per Gaussian: its slope is the centre over ``sigma^2``. Fitting one or two planes (assign each cell to the
+higher plane, fit by weighted least squares, repeat; Magnani and Boyd 2009, "Convex piecewise-linear fitting")
+separates keypoints that are too close to make two maxima. Coordinates are in cells around the peak's cell.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+_RADIUS = 2  # of the patch
+_FAINT = 0.3  # cells below this share of the peak are left out; so are peaks below this value
+_CLOSEST = 0.3  # cells between two peaks that are told apart
+_WEAKEST = 0.6  # of two overlapping peaks the lower has at least this share of the higher
+_BETTER = 0.5  # two Gaussians must leave less than this share of the error of one
+_ROUNDS = 12
+_DIRECTIONS = 4
+
+
+@njit(cache=True, nogil=True)
+def gaussian(peak: np.ndarray, x: float, y: float, variance: float) -> float:
+    """Height of a peak (x, y, height) at a point."""
+    return peak[2] * math.exp(-((x - peak[0]) ** 2 + (y - peak[1]) ** 2) / (2.0 * variance))
+
+
+@njit(cache=True, nogil=True)
+def fits(
+    plane: np.ndarray, y: int, x: int, rows: int, cols: int, peak: np.ndarray, variance: float, error: float
+) -> bool:
+    """Whether the cells next to a peak's cell are what its Gaussian gives, to ``error`` of its height."""
+    allowed = 1.5 * error * peak[2]
+    scale = -0.5 / variance
+    for j in range(max(y - 1, 0), min(y + 2, rows)):
+        across = peak[2] * math.exp(scale * (j - peak[1]) ** 2)
+        for i in range(max(x - 1, 0), min(x + 2, cols)):
+            if abs(plane[j, i] - across * math.exp(scale * (i - peak[0]) ** 2)) > allowed:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _patch(
+    plane: np.ndarray, y: int, x: int, rows: int, cols: int, peaks: np.ndarray, own: int, variance: float
+) -> np.ndarray:
+    """Cells ``(n, 4)`` = x, y, value, log value + d^2/(2 sigma^2), without those that other peaks explain."""
+    cells = np.empty(((2 * _RADIUS + 1) ** 2, 4))
+    n = 0
+    for j in range(max(y - _RADIUS, 0), min(y + _RADIUS + 1, rows)):
+        for i in range(max(x - _RADIUS, 0), min(x + _RADIUS + 1, cols)):
+            value = np.float64(plane[j, i])
+            if value < _FAINT * plane[y, x]:
+                continue
+            foreign = False
+            for other in range(peaks.shape[0]):
+                near = abs(peaks[other, 0] - i) < 3.0 and abs(peaks[other, 1] - j) < 3.0
+                if other != own and near and gaussian(peaks[other], i, j, variance) > 0.95 * value:
+                    foreign = True
+                    break
+            if not foreign:
+                dx, dy = float(i - x), float(j - y)
+                cells[n, 0], cells[n, 1], cells[n, 2] = dx, dy, value
+                cells[n, 3] = math.log(value) + (dx * dx + dy * dy) / (2.0 * variance)
+                n += 1
+    return cells[:n]
+
+
+@njit(cache=True, nogil=True)
+def _fit(cells: np.ndarray, member: np.ndarray, which: int, fitted: np.ndarray) -> bool:
+    """Plane ``a + b x + c y`` through the members' logarithms, weighted by value^2; False if it has none."""
+    sw = sx = sy = sxx = sxy = syy = su = sxu = syu = 0.0
+    for i in range(cells.shape[0]):
+        if member[i] != which:
+            continue
+        x, y, w, u = cells[i, 0], cells[i, 1], cells[i, 2] ** 2, cells[i, 3]
+        sw += w
+        sx += w * x
+        sy += w * y
+        sxx += w * x * x
+        sxy += w * x * y
+        syy += w * y * y
+        su += w * u
+        sxu += w * x * u
+        syu += w * y * u
+    if sw <= 0.0:
+        return False
+    mx, my, mu = sx / sw, sy / sw, su / sw
+    cxx, cxy, cyy = sxx / sw - mx * mx, sxy / sw - mx * my, syy / sw - my * my
+    cxu, cyu = sxu / sw - mx * mu, syu / sw - my * mu
+    det = cxx * cyy - cxy * cxy
+    if det < 1e-4:
+        return False
+    fitted[1] = (cxu * cyy - cyu * cxy) / det
+    fitted[2] = (cyu * cxx - cxu * cxy) / det
+    fitted[0] = mu - fitted[1] * mx - fitted[2] * my
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _error(cells: np.ndarray, member: np.ndarray, planes: np.ndarray, variance: float) -> float:
+    """Root mean square, over the cells, of value minus Gaussian."""
+    total = 0.0
+    for i in range(cells.shape[0]):
+        x, y, plane = cells[i, 0], cells[i, 1], planes[member[i]]
+        log = plane[0] + plane[1] * x + plane[2] * y - (x * x + y * y) / (2.0 * variance)
+        total += (cells[i, 2] - math.exp(min(log, 1.0))) ** 2
+    return math.sqrt(total / cells.shape[0])
+
+
+@njit(cache=True, nogil=True)
+def _assign(cells: np.ndarray, planes: np.ndarray, member: np.ndarray) -> bool:
+    """Give each cell to the higher of two planes; whether any changed sides."""
+    changed = False
+    for i in range(cells.shape[0]):
+        x, y = cells[i, 0], cells[i, 1]
+        rise = planes[1, 0] - planes[0, 0] + (planes[1, 1] - planes[0, 1]) * x + (planes[1, 2] - planes[0, 2]) * y
+        side = 1 if rise > 0.0 else 0
+        changed = changed or side != member[i]
+        member[i] = side
+    return changed
+
+
+@njit(cache=True, nogil=True)
+def _fit_two(cells: np.ndarray, angle: float, planes: np.ndarray, variance: float) -> float:
+    """Two planes, starting from a cut through the middle at an angle; their error, inf without two."""
+    weight = cells[:, 2].sum()
+    mx, my = (cells[:, 0] * cells[:, 2]).sum() / weight, (cells[:, 1] * cells[:, 2]).sum() / weight
+    member = np.empty(cells.shape[0], np.int64)
+    for i in range(cells.shape[0]):
+        along = (cells[i, 0] - mx) * math.cos(angle) + (cells[i, 1] - my) * math.sin(angle)
+        member[i] = 1 if along > 0.0 else 0
+    for _ in range(_ROUNDS):
+        if not (_fit(cells, member, 0, planes[0]) and _fit(cells, member, 1, planes[1])):
+            return np.inf
+        if not _assign(cells, planes, member):
+            break
+    return _error(cells, member, planes, variance)
+
+
+@njit(cache=True, nogil=True)
+def _to_peak(plane: np.ndarray, y: int, x: int, variance: float, peak: np.ndarray) -> bool:
+    """The Gaussian of a plane; False if its centre lies outside the patch."""
+    dx, dy = plane[1] * variance, plane[2] * variance
+    peak[0], peak[1] = x + dx, y + dy
+    peak[2] = math.exp(min(plane[0] + (dx * dx + dy * dy) / (2.0 * variance), 1.0))
+    return max(abs(dx), abs(dy)) <= _RADIUS
+
+
+@njit(cache=True, nogil=True)
+def _distinct(pair: np.ndarray) -> bool:
+    """Whether two peaks are far enough apart and of similar height."""
+    low, high = min(pair[0, 2], pair[1, 2]), max(pair[0, 2], pair[1, 2])
+    far = (pair[0, 0] - pair[1, 0]) ** 2 + (pair[0, 1] - pair[1, 1]) ** 2 >= _CLOSEST**2
+    return far and low >= _WEAKEST * high
+
+
+@njit(cache=True, nogil=True)
+def resolve(
+    plane: np.ndarray, y: int, x: int, rows: int, cols: int, peaks: np.ndarray, own: int, variance: float,
+    error: float, result: np.ndarray,
+) -> int:  # fmt: skip
+    """Explain the patch around a peak's cell by one or two Gaussians written to ``result`` ``(2, 3)``.
+
+    ``peaks`` are those of the type, ``own`` the one at the cell. Returns how many explain it to
+    ``error`` (rms, of the height), 0 when neither does: then the map is no sum of clean peaks.
+    """
+    if plane[y, x] < _FAINT:
+        return 0
+    cells = _patch(plane, y, x, rows, cols, peaks, own, variance)
+    allowed = error * peaks[own, 2]
+    member = np.zeros(cells.shape[0], np.int64)
+    planes, best = np.zeros((2, 3)), np.zeros((2, 3))
+    if cells.shape[0] < 3 or not _fit(cells, member, 0, planes[0]):
+        return 0
+    single = _error(cells, member, planes, variance)
+    if single <= allowed:
+        return 1 if _to_peak(planes[0], y, x, variance, result[0]) else 0
+    lowest = min(allowed, _BETTER * single)
+    found = False
+    for n in range(_DIRECTIONS):
+        left = _fit_two(cells, n * math.pi / _DIRECTIONS, planes, variance)
+        if left < lowest:
+            lowest, found = left, True
+            best[:] = planes
+    if not found:
+        return 0
+    inside = _to_peak(best[0], y, x, variance, result[0]) and _to_peak(best[1], y, x, variance, result[1])
+    return 2 if inside and _distinct(result) else 0
