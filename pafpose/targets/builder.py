@@ -241,7 +241,7 @@ class TargetBuilder(nn.Module):
     def _counted(
         self, keypoints: Tensor, ignore: Tensor | None, *, size: tuple[int, int], cells: tuple[int, int]
     ) -> Tensor:
-        """1 where the loss counts, ``(B, 1, h, w)`` float32; cells look at the pixel ``stride*j + stride//2``."""
+        """1 where the loss counts, ``(B, 1, h, w)``; a cell looks at the pixel ``stride*j + stride//2``."""
         batch = len(keypoints)
         if ignore is None:
             return torch.ones(batch, 1, *cells, device=keypoints.device)

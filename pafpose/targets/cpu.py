@@ -15,9 +15,14 @@ from numba import njit
 TOLERANCE = 1e-9  # px; a cell exactly on a limb's border belongs to it, whichever way its distance is rounded
 GRAIN = 2.0**20  # distances and magnitudes that agree to 1/GRAIN are ties
 MERGE = {"mean": 0, "sum": 1, "nearest": 2, "max": 3, "last": 4}
+MEAN, SUM, NEAREST, LAST = 0, 1, 2, 4
 CAPS = {"bbox": 0, "none": 1, "round": 2}
+BBOX, NONE, ROUND = 0, 1, 2
 PROFILE = {"rigid": 0, "linear": 1, "cosine": 2, "gaussian": 3}
+RIGID, LINEAR, COSINE, GAUSSIAN = 0, 1, 2, 3
 BACKGROUND = {"none": 0, "max": 1, "sum": 2}
+ONE = np.float32(1)
+NO_BACKGROUND, MAX_BACKGROUND, SUM_BACKGROUND = 0, 1, 2
 
 
 @njit(cache=True, nogil=True)
@@ -39,62 +44,75 @@ def draw_heatmaps(
     A keypoint counts when ``v > threshold``. ``sigma`` times ``scales (B, P)`` times ``ratios (K,)`` is the
     size in pixels. ``background`` is a code of ``BACKGROUND``; with 0 ``out`` has K channels.
     """
-    batch, people, channels = keypoints.shape[:3]
-    height, width = out.shape[2:]
-    offset = (stride - 1) / 2.0
     reach = math.sqrt(-2.0 * math.log(truncate)) * (1 + 1e-6) if truncate > 0 else math.inf
     cut = truncate * (1 - 1e-12)
-    column = np.empty(width)
-    for b in range(batch):
-        out[b] = 0
-        if background > 0:
-            out[b, channels] = 1
-        for p in range(people):
-            for k in range(channels):
+    column = np.empty(out.shape[3])
+    for b in range(keypoints.shape[0]):
+        picture = out[b]
+        picture.fill(0)
+        if background != NO_BACKGROUND:
+            out[b, -1].fill(1)
+        for p in range(keypoints.shape[1]):
+            for k in range(keypoints.shape[2]):
                 x, y = keypoints[b, p, k, 0], keypoints[b, p, k, 1]
-                if not (keypoints[b, p, k, 2] > threshold and math.isfinite(x) and math.isfinite(y)):
-                    continue
-                size = max(sigma * scales[b, p] * ratios[k], 1e-6)
-                inverse = 1 / (2 * size * size)
-                j0, j1 = _cells(x - reach * size, x + reach * size, offset, stride, width)
-                i0, i1 = _cells(y - reach * size, y + reach * size, offset, stride, height)
-                for j in range(j0, j1):
-                    column[j] = math.exp(-((stride * j + offset - x) ** 2) * inverse)
-                for i in range(i0, i1):
-                    row = math.exp(-((stride * i + offset - y) ** 2) * inverse)
-                    for j in range(j0, j1):
-                        value = row * column[j]
-                        if value >= cut:
-                            _merge_peak(out[b], k, i, j, value, merge_sum, background)
-        if background == BACKGROUND_SUM:
-            for i in range(height):
-                for j in range(width):
-                    out[b, channels, i, j] = max(out[b, channels, i, j], np.float32(0))
+                if keypoints[b, p, k, 2] > threshold and math.isfinite(x) and math.isfinite(y):
+                    size = max(sigma * scales[b, p] * ratios[k], 1e-6)
+                    _peak(picture, column, k, x, y, size, reach * size, cut, merge_sum, background, stride)
+        if background == SUM_BACKGROUND:
+            _clip(out[b, -1])
 
 
-BACKGROUND_SUM = BACKGROUND["sum"]
-BACKGROUND_MAX = BACKGROUND["max"]
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _merge_peak(
-    out: np.ndarray, k: int, i: int, j: int, value: float, merge_sum: bool, background: int
+@njit(cache=True, nogil=True)
+def _peak(  # noqa: PLR0917
+    out: np.ndarray,
+    column: np.ndarray,
+    k: int,
+    x: float,
+    y: float,
+    size: float,
+    reach: float,
+    cut: float,
+    merge_sum: bool,
+    background: int,
+    stride: int,
 ) -> None:
-    """One person's Gaussian meets what is drawn; the background (last channel) follows at once."""
-    old = float(out[k, i, j])
-    new = min(old + value, 1.0) if merge_sum else max(old, value)
-    out[k, i, j] = new
-    if background == BACKGROUND_MAX:
-        out[-1, i, j] = min(float(out[-1, i, j]), 1.0 - new)
-    elif background == BACKGROUND_SUM:
-        out[-1, i, j] -= new - old
+    """Merge one Gaussian into channel k; the background, the last channel, follows at once."""
+    offset, last = (stride - 1) / 2.0, out.shape[0] - 1
+    inverse = 1 / (2 * size * size)
+    j0, j1 = _cells(x - reach, x + reach, offset, stride, out.shape[2])
+    i0, i1 = _cells(y - reach, y + reach, offset, stride, out.shape[1])
+    for j in range(j0, j1):
+        column[j] = math.exp(-((stride * j + offset - x) ** 2) * inverse)
+    for i in range(i0, i1):
+        row = math.exp(-((stride * i + offset - y) ** 2) * inverse)
+        for j in range(j0, j1):
+            value = row * column[j]
+            if value < cut:
+                continue
+            old = out[k, i, j]
+            new = np.float32(min(old + value, 1.0) if merge_sum else value)
+            if new <= old:
+                continue
+            out[k, i, j] = new
+            if background == MAX_BACKGROUND:
+                out[last, i, j] = min(out[last, i, j], ONE - new)
+            elif background == SUM_BACKGROUND:
+                out[last, i, j] -= new - old
+
+
+@njit(cache=True, nogil=True)
+def _clip(plane: np.ndarray) -> None:
+    """Raise what rounding and overlap took below 0."""
+    for i in range(plane.shape[0]):
+        for j in range(plane.shape[1]):
+            plane[i, j] = max(plane[i, j], np.float32(0))
 
 
 @njit(cache=True, nogil=True)
 def _cells(low: float, high: float, offset: float, stride: int, size: int) -> tuple[int, int]:
     """First cell, and one past the last, whose centres lie in ``[low, high]`` px, within ``size`` cells."""
-    first = min(max(math.ceil((low - offset) / stride), 0.0), float(size))
-    last = min(max(math.floor((high - offset) / stride), -1.0), size - 1.0)
+    first = min(max(np.ceil((low - offset) / stride), 0.0), float(size))
+    last = min(max(np.floor((high - offset) / stride), -1.0), size - 1.0)
     return int(first), int(last) + 1
 
 
@@ -116,44 +134,37 @@ def draw_pafs(
     """Draw limbs ``(L, 2)`` of people ``(B, P, K, 3)`` into ``out (B, 2 L, h, w)``, which need not be zeroed.
 
     ``scales (B, P)`` times ``width`` is the half width; ``limb_scale`` = (reference px, min, max) makes it
-    follow the limb's length, reference 0 does not. ``caps``, ``profile``, ``merge``: codes of the tables above.
+    follow the limb's length, reference 0 does not. ``caps``, ``profile``, ``merge``: codes of the tables.
     """
-    batch, people = keypoints.shape[:2]
     rows, columns = out.shape[2:]
     owner = np.zeros((rows, columns), np.int64)  # which limb type of which picture used the cell last
-    state = np.empty((rows, columns, 3))  # sum of x, of y, and n; or the best so far
-    for b in range(batch):
-        out[b] = 0
-        for limb in range(len(limbs)):
-            tag = b * len(limbs) + limb + 1
-            for p in range(people):
-                start, end = keypoints[b, p, limbs[limb, 0]], keypoints[b, p, limbs[limb, 1]]
-                if not (start[2] > threshold and end[2] > threshold):
+    state = np.empty((rows, columns, 3))  # sum of x, of y, and n; or the best rank so far
+    for b in range(keypoints.shape[0]):
+        picture = out[b]
+        picture.fill(0)
+        for limb in range(limbs.shape[0]):
+            first, second = limbs[limb, 0], limbs[limb, 1]
+            for p in range(keypoints.shape[1]):
+                if not (keypoints[b, p, first, 2] > threshold and keypoints[b, p, second, 2] > threshold):
                     continue
-                vx, vy = end[0] - start[0], end[1] - start[1]
+                x, y = keypoints[b, p, first, 0], keypoints[b, p, first, 1]
+                vx, vy = keypoints[b, p, second, 0] - x, keypoints[b, p, second, 1] - y
                 length = math.sqrt(vx * vx + vy * vy)
                 if not (length > 0 and math.isfinite(length)):
                     continue
                 half = width * scales[b, p]
                 if limb_scale[0] > 0:
                     half *= min(max(length / limb_scale[0], limb_scale[1]), limb_scale[2])
-                _draw_limb(
-                    (start[0], start[1], vx / length, vy / length, length, max(half, TOLERANCE)),
-                    out[b, 2 * limb : 2 * limb + 2],
-                    owner,
-                    state,
-                    tag,
-                    caps,
-                    profile,
-                    merge,
-                    stride,
-                )
+                line = (x, y, vx / length, vy / length, length, max(half, TOLERANCE))
+                tag = b * limbs.shape[0] + limb + 1
+                _limb(picture, limb, line, owner, state, tag, caps, profile, merge, stride)
 
 
 @njit(cache=True, nogil=True)
-def _draw_limb(
-    limb: tuple[float, float, float, float, float, float],
+def _limb(  # noqa: PLR0917
     out: np.ndarray,
+    limb: int,
+    line: tuple[float, float, float, float, float, float],
     owner: np.ndarray,
     state: np.ndarray,
     tag: int,
@@ -162,52 +173,65 @@ def _draw_limb(
     merge: int,
     stride: int,
 ) -> None:
-    x, y, ux, uy, length, half = limb
-    rows, columns = out.shape[1:]
+    """Merge one limb into its two channels, row by row."""
+    x, y, ux, uy, length, half = line
     offset = (stride - 1) / 2.0
-    reach = (3 * half if profile == 3 else half) + TOLERANCE
-    i0, i1 = _cells(min(y, y + uy * length) - reach, max(y, y + uy * length) + reach, offset, stride, rows)
+    reach = (3 * half if profile == GAUSSIAN else half) + TOLERANCE
+    top, bottom = min(y, y + uy * length) - reach, max(y, y + uy * length) + reach
+    i0, i1 = _cells(top, bottom, offset, stride, out.shape[1])
+    per_x, per_y = 1 / ux if ux != 0 else math.inf, 1 / uy if uy != 0 else math.inf
     for i in range(i0, i1):
         dy = stride * i + offset - y
-        low, high = _row(dy, ux, uy, length, reach, caps)
-        j0, j1 = _cells(x + low, x + high, offset, stride, columns)
+        low, high = _row(dy, ux, uy, per_x, per_y, length, reach, caps)
+        j0, j1 = _cells(x + low, x + high, offset, stride, out.shape[2])
         for j in range(j0, j1):
-            dx = stride * j + offset - x
-            distance = abs(ux * dy - uy * dx)
-            if caps == 2:
-                along = ux * dx + uy * dy
-                distance = math.hypot(distance, max(-along, along - length, 0.0))
-            value = _magnitude(distance, half, profile)
+            value, distance = 1.0, 0.0
+            if profile != RIGID or merge == NEAREST:
+                distance = _distance(stride * j + offset - x, dy, ux, uy, length, caps)
+                value = _magnitude(distance, half, profile)
             new = owner[i, j] != tag
             owner[i, j] = tag
-            if merge <= 1:
+            if merge in (MEAN, SUM):
                 if new:
-                    state[i, j] = 0
+                    state[i, j, 0] = state[i, j, 1] = state[i, j, 2] = 0
                 state[i, j, 0] += ux * value
                 state[i, j, 1] += uy * value
                 state[i, j, 2] += 1
-                count = state[i, j, 2] if merge == 0 else 1.0
-                out[0, i, j] = state[i, j, 0] / count
-                out[1, i, j] = state[i, j, 1] / count
+                share = 1 / state[i, j, 2] if merge == MEAN and not new else 1.0
+                out[2 * limb, i, j] = state[i, j, 0] * share
+                out[2 * limb + 1, i, j] = state[i, j, 1] * share
                 continue
-            if merge <= 3:
-                rank = np.rint((distance if merge == 2 else 1 - value) * GRAIN)
-                if not new and rank >= state[i, j, 0]:
-                    continue
+            rank = np.rint((distance if merge == NEAREST else 1 - value) * GRAIN)
+            if new or rank < state[i, j, 0] or merge == LAST:
                 state[i, j, 0] = rank
-            out[0, i, j] = ux * value
-            out[1, i, j] = uy * value
+                out[2 * limb, i, j] = ux * value
+                out[2 * limb + 1, i, j] = uy * value
 
 
 @njit(cache=True, nogil=True)
-def _row(dy: float, ux: float, uy: float, length: float, reach: float, caps: int) -> tuple[float, float]:
-    """Interval of ``x - x1`` that the limb covers at height ``y - y1 = dy``; empty when low > high."""
-    low, high = _strip(ux * dy, -uy, -reach, reach)
-    if caps == 0:
+def _distance(dx: float, dy: float, ux: float, uy: float, length: float, caps: int) -> float:  # noqa: PLR0917
+    """Distance in px from a limb's axis (from the segment when its ends are round)."""
+    distance = abs(ux * dy - uy * dx)
+    if caps != ROUND:
+        return distance
+    along = ux * dx + uy * dy
+    return math.hypot(distance, max(-along, along - length, 0.0))
+
+
+@njit(cache=True, nogil=True)
+def _row(  # noqa: PLR0917
+    dy: float, ux: float, uy: float, per_x: float, per_y: float, length: float, reach: float, caps: int
+) -> tuple[float, float]:
+    """Interval of ``x - x1`` that the limb covers at height ``y - y1 = dy``; empty when low > high.
+
+    ``per_x`` and ``per_y`` are 1/ux and 1/uy, infinite for 1/0.
+    """
+    low, high = _strip(ux * dy, -per_y, -reach, reach)
+    if caps == BBOX:
         return max(low, min(0.0, ux * length) - reach), min(high, max(0.0, ux * length) + reach)
-    left, right = _strip(uy * dy, ux, -TOLERANCE, length + TOLERANCE)
+    left, right = _strip(uy * dy, per_x, -TOLERANCE, length + TOLERANCE)
     low, high = max(low, left), min(high, right)
-    if caps == 1:
+    if caps == NONE:
         return low, high
     if low > high:
         low, high = math.inf, -math.inf
@@ -220,23 +244,23 @@ def _row(dy: float, ux: float, uy: float, length: float, reach: float, caps: int
 
 
 @njit(cache=True, nogil=True)
-def _strip(constant: float, slope: float, low: float, high: float) -> tuple[float, float]:
-    """Interval of x in which ``low <= constant + slope * x <= high``."""
-    if slope == 0:
+def _strip(constant: float, per_slope: float, low: float, high: float) -> tuple[float, float]:
+    """Interval of x in which ``low <= constant + x / per_slope <= high``; a slope of 0 is infinite here."""
+    if math.isinf(per_slope):
         if low <= constant <= high:
             return -math.inf, math.inf
         return math.inf, -math.inf
-    a, b = (low - constant) / slope, (high - constant) / slope
+    a, b = (low - constant) * per_slope, (high - constant) * per_slope
     return min(a, b), max(a, b)
 
 
 @njit(cache=True, nogil=True)
 def _magnitude(distance: float, half: float, profile: int) -> float:
-    if profile == 0:
+    if profile == RIGID:
         return 1.0
     ratio = distance / half
-    if profile == 1:
+    if profile == LINEAR:
         return max(1 - ratio, 0.0)
-    if profile == 2:
+    if profile == COSINE:
         return (1 + math.cos(math.pi * min(ratio, 1.0))) / 2
     return math.exp(-ratio * ratio / 2)

@@ -1,8 +1,9 @@
 """Targets on any device: batched torch kernels without loops over people or limbs and without host syncs.
 
 Shapes depend only on the shapes of the inputs and on the settings. A Gaussian is a square window of fixed
-size; a limb is a band: for every line of cells across its main direction, the few cells it may cover. Both are
-scattered into the fields. Coordinates are pixels of the network input, in float64 (float32 on devices without).
+size; a limb is a band: for every line of cells across its main direction, the few cells it may cover. Both
+are scattered into the fields. Coordinates are pixels of the network input, in float64 (float32 where a
+device has no other).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pafpose.targets.settings import HeatmapSettings, PafSettings
 
 GRAIN = 2.0**20  # distances and magnitudes that agree to 1/GRAIN are ties
 BUDGET = 2**22  # cells worked on at once; more people than fit are drawn in parts
+PEOPLE = 2**16  # room for the person in a key
 FAR = torch.iinfo(torch.int64).max
 
 
@@ -44,8 +46,8 @@ def draw_heatmaps(
 ) -> Tensor:
     """Heatmaps ``(B, K [+ 1], h, w)`` float32 of people ``xy (B, P, K, 2)``, ``labelled (B, P, K)``.
 
-    ``scales (B, P)`` times ``ratios (K,)`` times ``settings.sigma`` is the size in pixels; ``max_scale`` bounds
-    the factor and so the window. ``size`` is (h, w) in cells.
+    ``scales (B, P)`` times ``ratios (K,)`` times ``settings.sigma`` is the size in pixels; ``max_scale``
+    bounds the factor and so the window. ``size`` is (h, w) in cells.
     """
     batch, people, channels = labelled.shape
     height, width = size
@@ -58,8 +60,12 @@ def draw_heatmaps(
     planes = (planes + torch.arange(channels, device=xy.device))[:, None, :, None, None] * (height * width)
     for part in _parts(people, batch * channels * window[0] * window[1]):
         sigma = (settings.sigma * scales[:, part, None] * ratios).clamp_min(1e-6)
-        rows, g_row = _gaussians(xy[:, part, :, 1], sigma, reach, stride, height, window[0])
-        columns, g_column = _gaussians(xy[:, part, :, 0], sigma, reach, stride, width, window[1])
+        rows, g_row = _gaussians(
+            xy[:, part, :, 1], sigma, reach=reach, stride=stride, size=height, window=window[0]
+        )
+        columns, g_column = _gaussians(
+            xy[:, part, :, 0], sigma, reach=reach, stride=stride, size=width, window=window[1]
+        )
         value = g_row[..., :, None] * g_column[..., None, :]
         keep = (value >= settings.truncate * (1 - 1e-12)) & labelled[:, part, :, None, None]
         value = torch.where(keep, value, 0).float().flatten()
@@ -82,7 +88,7 @@ def _background(heatmaps: Tensor, kind: str) -> Tensor:
 
 
 def _gaussians(
-    centre: Tensor, sigma: Tensor, reach: float, stride: int, size: int, window: int
+    centre: Tensor, sigma: Tensor, *, reach: float, stride: int, size: int, window: int
 ) -> tuple[Tensor, Tensor]:
     """Cells ``(..., window)`` about ``centre`` px along one axis, and the Gaussian there, 0 outside."""
     offset = (stride - 1) / 2
@@ -105,7 +111,7 @@ def _parts(people: int, cells: int) -> Iterator[slice]:
 
 
 class Limbs(NamedTuple):
-    """Every limb of every person, ``(B, P, L)`` each; undrawn ones are harmless numbers and ``drawn`` False."""
+    """Every limb of every person, ``(B, P, L)`` each; where not ``drawn``, harmless numbers."""
 
     x: Tensor  # start, px
     y: Tensor
@@ -116,10 +122,20 @@ class Limbs(NamedTuple):
     drawn: Tensor
 
 
-class Band(NamedTuple):
-    """Cells that limbs may cover: the flat index into ``(B, L, h, w)`` and more, ``(B, P, L, lines, depth)``."""
+class Plan(NamedTuple):
+    """What is the same for all limbs; ``height`` and ``width`` in cells."""
 
-    index: Tensor
+    settings: PafSettings
+    stride: int
+    height: int
+    width: int
+    depth: int  # the most cells of one line that a limb can cover
+
+
+class Band(NamedTuple):
+    """Cells ``(B, P, L, lines, depth)`` that limbs may cover."""
+
+    cell: Tensor  # flat index into (B, L, h, w)
     covered: Tensor
     distance: Tensor | None  # px; None when nobody asks
 
@@ -134,27 +150,27 @@ def draw_pafs(
     stride: int,
     size: tuple[int, int],
 ) -> Tensor:
-    """PAFs ``(B, 2 L, h, w)`` float32 of people ``xy (B, P, K, 2)``, ``labelled (B, P, K)``, limbs ``(L, 2)``.
+    """PAFs ``(B, 2 L, h, w)`` float32 of people ``xy (B, P, K, 2)``, ``labelled (B, P, K)``.
 
-    ``scales (B, P)`` times ``settings.width`` is the half width. ``size`` is (h, w) in cells.
+    ``limbs (L, 2)`` are pairs of keypoint channels. ``scales (B, P)`` times ``settings.width`` is the
+    half width. ``size`` is (h, w) in cells.
     """
     batch, people = labelled.shape[:2]
     shape = (batch, len(limbs), *size)
-    lines, depth = max(size), _depth(settings, stride, max(size))
+    plan = Plan(settings, stride, *size, _depth(settings, stride, max(size)))
     every = _limbs(xy, labelled, scales, limbs, settings)
-    parts = list(_parts(people, batch * len(limbs) * lines * depth))
+    parts = list(_parts(people, batch * len(limbs) * max(size) * plan.depth))
     if settings.merge in ("mean", "sum"):
         total = torch.zeros(3, math.prod(shape), dtype=xy.dtype, device=xy.device)
         for part in parts:
-            _add(total, Limbs(*(value[:, part] for value in every)), settings, stride, size, depth)
+            _add(total, Limbs(*(value[:, part] for value in every)), plan)
         count = total[2].clamp_min(1) if settings.merge == "mean" else 1
         pafs = (total[:2] / count).float().view(2, *shape)
     else:
         best = torch.full((math.prod(shape),), FAR, device=xy.device)
         for part in parts:
-            some = Limbs(*(value[:, part] for value in every))
-            _compete(best, some, part.start, settings, stride, size, depth)
-        pafs = _winners(best.view(shape), every, settings, stride)
+            _compete(best, Limbs(*(value[:, part] for value in every)), plan, first_person=part.start)
+        pafs = _winners(best.view(shape), every, plan)
     return pafs.movedim(0, 2).reshape(batch, 2 * len(limbs), *size)
 
 
@@ -179,17 +195,18 @@ def _limbs(xy: Tensor, labelled: Tensor, scales: Tensor, limbs: Tensor, settings
     return Limbs(start[..., 0], start[..., 1], unit[..., 0], unit[..., 1], length, half, drawn)
 
 
-def _band(limbs: Limbs, settings: PafSettings, stride: int, size: tuple[int, int], depth: int) -> Band:
+def _band(limbs: Limbs, plan: Plan) -> Band:
     """Cut every limb across its main direction: at most ``depth`` neighbouring cells on each line."""
-    height, width = size
+    settings, stride, height, width, depth = plan
     device, offset = limbs.x.device, (stride - 1) / 2
     flat = (limbs.ux.abs() >= limbs.uy.abs())[..., None]  # lines are columns, else rows
     x, y, ux, uy, length, half = (value[..., None] for value in limbs[:6])
     u_main, u_across = torch.where(flat, ux, uy), torch.where(flat, uy, ux)
     main, across = torch.where(flat, x, y), torch.where(flat, y, x)
-    line = torch.arange(max(size), device=device)
+    line = torch.arange(max(height, width), device=device)
     d_main = line * stride + offset - main
-    low, high = _interval(d_main, u_main, u_across, length, half * settings.reach_factor, settings.caps)
+    axis = u_main, u_across, length
+    low, high = _interval(d_main, *axis, reach=half * settings.reach_factor, caps=settings.caps)
     limit = torch.where(flat, height, width)
     first = torch.ceil((across + low - offset) / stride).clamp(min=0).minimum(limit)
     last = torch.floor((across + high - offset) / stride).clamp(min=-1).minimum(limit - 1)
@@ -207,14 +224,12 @@ def _band(limbs: Limbs, settings: PafSettings, stride: int, size: tuple[int, int
     if settings.profile == "rigid" and settings.merge != "nearest":
         return Band(index, covered, None)
     d_across = cell * stride + offset - across[..., None]
-    distance = _distance(
-        d_main[..., None], d_across, u_main[..., None], u_across[..., None], length[..., None], settings.caps
-    )
-    return Band(index, covered, distance)
+    axis = u_main[..., None], u_across[..., None], length[..., None]
+    return Band(index, covered, _distance(d_main[..., None], d_across, *axis, caps=settings.caps))
 
 
 def _interval(
-    d_main: Tensor, u_main: Tensor, u_across: Tensor, length: Tensor, reach: Tensor, caps: str
+    d_main: Tensor, u_main: Tensor, u_across: Tensor, length: Tensor, *, reach: Tensor, caps: str
 ) -> tuple[Tensor, Tensor]:
     """What a limb covers at ``d_main`` px from its start along its main axis: across, px from its start."""
     slack = tolerance(d_main.dtype)
@@ -252,7 +267,7 @@ def _strip(constant: Tensor, slope: Tensor, low: Tensor, high: Tensor) -> tuple[
     )
 
 
-def _distance(dx: Tensor, dy: Tensor, ux: Tensor, uy: Tensor, length: Tensor, caps: str) -> Tensor:
+def _distance(dx: Tensor, dy: Tensor, ux: Tensor, uy: Tensor, length: Tensor, *, caps: str) -> Tensor:
     """Distance in px from a limb's axis (from the segment when its ends are round)."""
     distance = (ux * dy - uy * dx).abs()
     if caps != "round":
@@ -272,58 +287,43 @@ def _magnitude(distance: Tensor, half: Tensor, profile: str) -> Tensor:
     return torch.ones_like(ratio)
 
 
-def _add(
-    total: Tensor, limbs: Limbs, settings: PafSettings, stride: int, size: tuple[int, int], depth: int
-) -> None:
+def _add(total: Tensor, limbs: Limbs, plan: Plan) -> None:
     """Add the vectors of all limbs, and how many there are, to ``total (3, B*L*h*w)``."""
-    band = _band(limbs, settings, stride, size, depth)
+    band = _band(limbs, plan)
     count = band.covered.to(total.dtype)
     weight = count
     if band.distance is not None:
-        weight = count * _magnitude(band.distance, limbs.half[..., None, None], settings.profile)
-    index = band.index.flatten()
+        weight = count * _magnitude(band.distance, limbs.half[..., None, None], plan.settings.profile)
+    index = band.cell.flatten()
     total[0].scatter_add_(0, index, (weight * limbs.ux[..., None, None]).flatten())
     total[1].scatter_add_(0, index, (weight * limbs.uy[..., None, None]).flatten())
-    if settings.merge == "mean":
+    if plan.settings.merge == "mean":
         total[2].scatter_add_(0, index, count.flatten())
 
 
-def _compete(
-    best: Tensor,
-    limbs: Limbs,
-    first_person: int,
-    settings: PafSettings,
-    stride: int,
-    size: tuple[int, int],
-    depth: int,
-) -> None:
+def _compete(best: Tensor, limbs: Limbs, plan: Plan, *, first_person: int) -> None:
     """Keep in ``best (B*L*h*w)`` the lowest key of each cell: rank, then the person."""
-    band = _band(limbs, settings, stride, size, depth)
+    band = _band(limbs, plan)
     person = first_person + torch.arange(limbs.x.shape[1], device=best.device)[:, None, None, None]
-    if settings.merge == "last":
+    if plan.settings.merge == "last":
         key = PEOPLE - 1 - person
-    elif settings.merge == "nearest" and band.distance is not None:
-        key = _rank(band.distance) * PEOPLE + person
-    elif band.distance is not None:
-        key = (
-            _rank(1 - _magnitude(band.distance, limbs.half[..., None, None], settings.profile)) * PEOPLE
-            + person
-        )
-    else:
+    elif band.distance is None:  # all magnitudes are 1
         key = person
-    best.scatter_reduce_(0, band.index.flatten(), torch.where(band.covered, key, FAR).flatten(), "amin")
-
-
-PEOPLE = 2**16  # room for the person in a key
+    elif plan.settings.merge == "nearest":
+        key = _rank(band.distance) * PEOPLE + person
+    else:
+        magnitude = _magnitude(band.distance, limbs.half[..., None, None], plan.settings.profile)
+        key = _rank(1 - magnitude) * PEOPLE + person
+    best.scatter_reduce_(0, band.cell.flatten(), torch.where(band.covered, key, FAR).flatten(), "amin")
 
 
 def _rank(value: Tensor) -> Tensor:
     return torch.round(value * GRAIN).long()
 
 
-def _winners(best: Tensor, limbs: Limbs, settings: PafSettings, stride: int) -> Tensor:
+def _winners(best: Tensor, limbs: Limbs, plan: Plan) -> Tensor:
     """The winning limb's vector in every cell, ``(2, B, L, h, w)`` float32."""
-    batch, count, height, width = best.shape
+    settings, stride, height, width, _ = plan
     if limbs.x.shape[1] == 0:
         return torch.zeros(2, *best.shape, device=best.device)
     person = best % PEOPLE
@@ -334,12 +334,11 @@ def _winners(best: Tensor, limbs: Limbs, settings: PafSettings, stride: int) -> 
     x, y, ux, uy, length, half = (
         value.gather(1, person).movedim(1, 2).view(best.shape) for value in limbs[:6]
     )
-    if settings.profile == "rigid":
-        weight = taken.to(ux.dtype)
-    else:
+    weight = taken.to(ux.dtype)
+    if settings.profile != "rigid":
         offset = (stride - 1) / 2
         dx = torch.arange(width, device=best.device) * stride + offset - x
         dy = torch.arange(height, device=best.device)[:, None] * stride + offset - y
-        distance = _distance(dx, dy, ux, uy, length, settings.caps)
-        weight = taken * _magnitude(distance, half, settings.profile)
+        distance = _distance(dx, dy, ux, uy, length, caps=settings.caps)
+        weight = weight * _magnitude(distance, half, settings.profile)
     return torch.stack([weight * ux, weight * uy]).float()
