@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ def extractor(
             f"backbone.name={name}: has features at strides {sorted(last)}, none at head.stride={min_stride}"
         )
     nodes = {node: str(s) for s, (node, _) in chosen.items()}
-    trunk = create_feature_extractor(model, nodes, tracer_kwargs=_tracing())
+    trunk = create_feature_extractor(model, nodes)
     return trunk, [channels for _, channels in chosen.values()]
 
 
@@ -96,10 +97,11 @@ def last_of_each_stride(model: nn.Module) -> dict[int, tuple[str, int]]:
 
 
 def _tracing() -> dict[str, Any]:
-    """Look inside all blocks but those that behave differently in training."""
-    from torchvision.ops import StochasticDepth
+    """What ``create_feature_extractor`` always does: torchvision's own layers are not looked into."""
+    import torchvision.ops
 
-    return {"leaf_modules": [StochasticDepth]}
+    layers = [m for m in vars(torchvision.ops).values() if isinstance(m, type) and issubclass(m, nn.Module)]
+    return {"autowrap_modules": (math, torchvision.ops), "leaf_modules": layers}
 
 
 def _stride(result: Any) -> int:
