@@ -59,26 +59,36 @@ def _assemble(
     out = np.zeros((n, len(JOINTS), 3))
     jitter = rng.normal(size=(5, n))
     trunk = _turn(0, angles[:, 0]) @ _turn(2, 0.08 * jitter[0]) @ _turn(1, 0.16 * jitter[1])
-    up, across, front = trunk[:, :, 1], trunk[:, :, 0], trunk[:, :, 2]
+    up, front = trunk[:, :, 1], trunk[:, :, 2]
     shoulders = up * shape["trunk"][:, None]
     out[:, J["neck"]] = shoulders + up * 0.015
     head = trunk @ _turn(1, 0.38 * jitter[2]) @ _turn(0, 0.16 * jitter[3] - 0.5 * angles[:, 0])
-    face = _head(out, head, shoulders, up, front, shape)
-    for side, sign in zip(SIDES, (1, -1), strict=True):
-        shoulder = shoulders + across * (sign * shape["shoulder"])[:, None] - up * 0.012
-        out[:, J[f"{side}_shoulder"]] = shoulder
-        _arm(out, side, sign, angles, trunk, shape)
-        out[:, J[f"{side}_hip"], 0] = sign * shape["hip"]
-        _leg(out, side, sign, angles, shape)
+    face = _head(out, head, shoulders + up * 0.058 + front * 0.012, shape)
+    sign = np.repeat([1.0, -1.0], n)
+    both = {key: np.concatenate([value, value]) for key, value in shape.items()}
+    _arms(out, _both(angles, _ARM_COLUMNS), sign, np.concatenate([trunk, trunk]), both)
+    _legs(out, _both(angles, _LEG_COLUMNS), sign, both)
     return out, face
 
 
-def _head(
-    out: np.ndarray, head: np.ndarray, base: np.ndarray, up: np.ndarray, front: np.ndarray, shape: dict
-) -> np.ndarray:
+_ARM_COLUMNS = [[COLUMN[f"{side}_{a}"] for a in ("arm", "raise", "twist", "elbow")] for side in SIDES]
+_LEG_COLUMNS = [[COLUMN[f"{side}_{a}"] for a in ("hip", "splay", "knee")] for side in SIDES]
+
+
+def _both(angles: np.ndarray, columns: list[list[int]]) -> np.ndarray:
+    """Angles ``(a, 2n)`` of the left limbs, then of the right ones."""
+    return np.concatenate([angles[:, columns[0]], angles[:, columns[1]]]).T
+
+
+def _put(out: np.ndarray, joint: str, points: np.ndarray) -> None:
+    """Store points ``(2n, 3)`` of left and right joints."""
+    out[:, J[f"left_{joint}"]], out[:, J[f"right_{joint}"]] = points[: len(out)], points[len(out) :]
+
+
+def _head(out: np.ndarray, head: np.ndarray, base: np.ndarray, shape: dict) -> np.ndarray:
     half = shape["head"][:, None]
     x, y, z = (head[:, :, i] * half for i in range(3))
-    centre = base + up * 0.058 + front * 0.012 + y
+    centre = base + y
     out[:, J["head_centre"]] = centre
     out[:, J["chin"]] = centre - 0.95 * y + 0.3 * z
     out[:, J["top_head"]] = centre + y
@@ -86,41 +96,53 @@ def _head(
     out[:, J["mouth"]] = centre - 0.5 * y + 0.76 * z
     for side, sign in zip(SIDES, (1, -1), strict=True):
         out[:, J[f"{side}_eye"]] = centre + sign * 0.34 * x + 0.16 * y + 0.76 * z
-        out[:, J[f"{side}_ear"]] = centre + sign * 0.78 * x + 0.0 * y - 0.06 * z
+        out[:, J[f"{side}_ear"]] = centre + sign * 0.78 * x - 0.06 * z
     return head[:, :, 2]
 
 
-def _arm(out: np.ndarray, side: str, sign: int, angles: np.ndarray, trunk: np.ndarray, shape: dict) -> None:
-    flexion, abduction, twist, bend = (
-        angles[:, COLUMN[f"{side}_{a}"]] for a in ("arm", "raise", "twist", "elbow")
-    )
+def _arms(out: np.ndarray, angles: np.ndarray, sign: np.ndarray, trunk: np.ndarray, shape: dict) -> None:
+    flexion, abduction, twist, bend = angles
+    across, up = trunk[:, :, 0], trunk[:, :, 1]
+    shoulder = up * (shape["trunk"] - 0.012)[:, None] + across * (sign * shape["shoulder"])[:, None]
     upper, forwards, outwards = _swing(flexion, abduction, sign)
     hinge = np.cos(twist)[:, None] * forwards - np.sin(twist)[:, None] * outwards
     lower = np.cos(bend)[:, None] * upper + np.sin(bend)[:, None] * hinge
-    upper, lower = (np.einsum("nij,nj->ni", trunk, v) for v in (upper, lower))
-    elbow = out[:, J[f"{side}_shoulder"]] + upper * shape["upper_arm"][:, None]
+    upper, lower = np.matmul(trunk, np.stack([upper, lower], -1)).transpose(2, 0, 1)
+    elbow = shoulder + upper * shape["upper_arm"][:, None]
     wrist = elbow + lower * shape["forearm"][:, None]
-    out[:, J[f"{side}_elbow"]], out[:, J[f"{side}_wrist"]] = elbow, wrist
-    out[:, J[f"{side}_hand"]] = wrist + lower * 0.055
+    for joint, points in (
+        ("shoulder", shoulder),
+        ("elbow", elbow),
+        ("wrist", wrist),
+        ("hand", wrist + lower * 0.055),
+    ):
+        _put(out, joint, points)
 
 
-def _leg(out: np.ndarray, side: str, sign: int, angles: np.ndarray, shape: dict) -> None:
-    flexion, abduction, bend = (angles[:, COLUMN[f"{side}_{a}"]] for a in ("hip", "splay", "knee"))
+def _legs(out: np.ndarray, angles: np.ndarray, sign: np.ndarray, shape: dict) -> None:
+    flexion, abduction, bend = angles
+    hip = np.zeros((len(sign), 3))
+    hip[:, 0] = sign * shape["hip"]
     upper, forwards, outwards = _swing(flexion, abduction, sign)
-    lower = np.cos(bend)[:, None] * upper - np.sin(bend)[:, None] * forwards
-    toes = np.sin(bend)[:, None] * upper + np.cos(bend)[:, None] * forwards
-    toes = toes + 0.25 * outwards + 0.25 * lower
-    toes /= np.linalg.norm(toes, axis=1, keepdims=True)
-    knee = out[:, J[f"{side}_hip"]] + upper * shape["thigh"][:, None]
+    c, s = np.cos(bend)[:, None], np.sin(bend)[:, None]
+    lower = c * upper - s * forwards
+    toes = s * upper + c * forwards + 0.25 * outwards + 0.25 * lower
+    toes *= (shape["foot"] / np.sqrt((toes * toes).sum(1)))[:, None]
+    knee = hip + upper * shape["thigh"][:, None]
     ankle = knee + lower * shape["shin"][:, None]
-    foot = shape["foot"][:, None]
-    out[:, J[f"{side}_knee"]], out[:, J[f"{side}_ankle"]] = knee, ankle
-    out[:, J[f"{side}_heel"]] = ankle + lower * 0.028 - toes * foot * 0.22
-    out[:, J[f"{side}_big_toe"]] = ankle + lower * 0.034 + toes * foot * 0.8 - outwards * 0.01
-    out[:, J[f"{side}_small_toe"]] = ankle + lower * 0.034 + toes * foot * 0.66 + outwards * 0.022
+    sole = ankle + lower * 0.034
+    for joint, points in (
+        ("hip", hip),
+        ("knee", knee),
+        ("ankle", ankle),
+        ("heel", ankle + lower * 0.028 - 0.22 * toes),
+        ("big_toe", sole + 0.8 * toes - outwards * 0.01),
+        ("small_toe", sole + 0.66 * toes + outwards * 0.022),
+    ):
+        _put(out, joint, points)
 
 
-def _swing(flexion: np.ndarray, abduction: np.ndarray, sign: int) -> tuple[np.ndarray, ...]:
+def _swing(flexion: np.ndarray, abduction: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, ...]:
     """A bone that hangs down, swung forwards and outwards; its two perpendiculars: forwards, outwards."""
     ca, sa, cb, sb = np.cos(flexion), np.sin(flexion), np.cos(abduction), np.sin(abduction)
     bone = np.stack([sign * sb, -cb * ca, cb * sa], 1)

@@ -1,21 +1,32 @@
-"""A picture under construction and, beside it, who owns every pixel. Points are in pixels of the picture."""
+"""A picture under construction and, beside it, who owns every pixel. Points are in pixels of the picture.
+
+Outlines are OpenCV's fixed-point integers from the start and colours are tuples: small arrays would
+cost more than the drawing.
+"""
 
 from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from pafpose.errors import PafposeError
 
+Colour = tuple[float, float, float]
+
 PART_BITS = 6
 MAX_PARTS = 1 << PART_BITS
-MAX_OWNERS = (1 << (16 - PART_BITS)) - 2
+MAX_OWNERS = (1 << (16 - PART_BITS)) - 1
 _SHIFT = 4
-_SCALE = float(1 << _SHIFT)
-_ARC = np.linspace(-np.pi / 2, np.pi / 2, 7)
-_CIRCLE = np.stack([np.cos(np.arange(10) * np.pi / 5), np.sin(np.arange(10) * np.pi / 5)], -1)
-
-Colour = tuple[float, float, float] | np.ndarray
+FIXED = float(1 << _SHIFT)
+_T = np.linspace(-np.pi / 2, np.pi / 2, 6)
+_ARC_X = np.concatenate([np.cos(_T), -np.cos(_T)])  # along the limb: round its far end, then its near end
+_ARC_Y = np.concatenate([np.sin(_T), -np.sin(_T)])
+_ARC = np.stack([_ARC_X, _ARC_Y], -1)
+_FAR = np.repeat([1.0, 0.0], 6)
 
 
 class Canvas:
@@ -25,70 +36,90 @@ class Canvas:
         self.image = image
         self.owner = np.zeros(image.shape[:2], np.uint16)
 
-    def polygon(self, points: np.ndarray, colour: Colour, tag: int | None = None) -> None:
-        """Fill a polygon ``(n, 2)``; ``tag`` also makes it the owner of its pixels."""
-        fixed = np.rint(points * _SCALE).astype(np.int32)
-        cv2.fillPoly(self.image, [fixed], rgb(colour), cv2.LINE_AA, _SHIFT)
+    def fill(self, outline: np.ndarray, colour: Colour, tag: int | None = None) -> None:
+        """Fill a convex outline; ``tag`` also makes it the owner of its pixels."""
+        cv2.fillConvexPoly(self.image, outline, colour, cv2.LINE_AA, _SHIFT)
         if tag is not None:
-            cv2.fillPoly(self.owner, [fixed], (int(tag),), cv2.LINE_8, _SHIFT)
+            cv2.fillConvexPoly(self.owner, outline, (tag,), cv2.LINE_8, _SHIFT)
 
-    def convex(self, fixed: np.ndarray, colour: Colour, tag: int | None = None) -> None:
-        """As ``polygon`` for convex shapes, with points from ``to_fixed``: the fast path."""
-        cv2.fillConvexPoly(self.image, fixed, rgb(colour), cv2.LINE_AA, _SHIFT)
-        if tag is not None:
-            cv2.fillConvexPoly(self.owner, fixed, (int(tag),), cv2.LINE_8, _SHIFT)
+    def fill_any(self, outline: np.ndarray, colour: Colour) -> None:
+        """Fill an outline that need not be convex; it owns nothing."""
+        cv2.fillPoly(self.image, [outline], colour, cv2.LINE_AA, _SHIFT)
 
-    def line(self, a: np.ndarray, b: np.ndarray, colour: Colour, width: float) -> None:
-        """A stroke that owns nothing; strokes under one pixel fade by their width."""
-        p, q = to_fixed(np.stack([a, b]))
-        cv2.line(
-            self.image, p.tolist(), q.tolist(), rgb(colour), max(1, round(float(width))), cv2.LINE_AA, _SHIFT
-        )
+    def line(self, a: Sequence[float], b: Sequence[float], colour: Colour, width: float = 1) -> None:
+        """A stroke of at least one pixel that owns nothing."""
+        p, q = (round(a[0] * FIXED), round(a[1] * FIXED)), (round(b[0] * FIXED), round(b[1] * FIXED))
+        cv2.line(self.image, p, q, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 
-def rgb(colour: Colour) -> tuple[float, float, float]:
-    """A colour for OpenCV."""
-    return (float(colour[0]), float(colour[1]), float(colour[2]))
+def shade(colour: Colour, factor: float, add: float = 0.0) -> Colour:
+    """A darker or lighter colour; OpenCV cuts off beyond 0 to 255."""
+    return (colour[0] * factor + add, colour[1] * factor + add, colour[2] * factor + add)
 
 
 def to_fixed(points: np.ndarray) -> np.ndarray:
-    """Points as OpenCV's fixed-point integers, limited to what its arithmetic bears."""
-    return np.rint(np.clip(points, -4000, 4000) * _SCALE).astype(np.int32)
+    """Points as OpenCV's fixed-point integers."""
+    return np.rint(points * FIXED).astype(np.int32)
 
 
 def owner_tag(owner: int, part: int = 0) -> int:
     """Value of the owner map for a part of an owner."""
     if not (0 < owner <= MAX_OWNERS and 0 <= part < MAX_PARTS):
         raise PafposeError(
-            f"owner {owner} part {part}: a picture holds at most {MAX_OWNERS} figures of {MAX_PARTS} parts"
+            f"owner {owner}, part {part}: a picture holds at most {MAX_OWNERS} figures of {MAX_PARTS} "
+            "parts each; lower data.people"
         )
     return (owner << PART_BITS) | part
 
 
 def capsules(a: np.ndarray, b: np.ndarray, ra: np.ndarray, rb: np.ndarray) -> np.ndarray:
-    """Outlines ``(n, 14, 2)`` of tapered limbs from ``a`` to ``b`` ``(n, 2)`` with end radii ``(n,)``."""
+    """Outlines ``(n, 12, 2)`` of tapered limbs from ``a`` to ``b`` ``(n, 2)`` with end radii ``(n,)``."""
     axis = b - a
-    angle = np.arctan2(axis[:, 1], axis[:, 0])[:, None]
-    far = angle + _ARC
-    near = far + np.pi
-    ends = [
-        centre[:, None, :] + radius[:, None, None] * np.stack([np.cos(t), np.sin(t)], -1)
-        for centre, radius, t in ((b, rb, far), (a, ra, near))
-    ]
-    return np.concatenate(ends, 1)
+    axis /= np.sqrt((axis * axis).sum(1, keepdims=True)) + 1e-9
+    radius = ra[:, None] + (rb - ra)[:, None] * _FAR
+    out = np.empty((len(a), 12, 2))
+    along, across = radius * _ARC_X, radius * _ARC_Y
+    ax, ay = axis[:, :1], axis[:, 1:]
+    out[:, :, 0] = a[:, :1] + (b - a)[:, :1] * _FAR + along * ax - across * ay
+    out[:, :, 1] = a[:, 1:] + (b - a)[:, 1:] * _FAR + along * ay + across * ax
+    return to_fixed(out)
+
+
+def capsule(a: Sequence[float], b: Sequence[float], ra: float, rb: float) -> np.ndarray:
+    """One tapered limb ``(12, 2)``."""
+    x, y = (b[0] - a[0]) * FIXED, (b[1] - a[1]) * FIXED
+    scale = FIXED / (math.hypot(x, y) + 1e-9)
+    c, s = x * scale, y * scale
+    out = _ARC @ np.array(((c, s), (-s, c)))
+    out[:6] *= rb
+    out[6:] *= ra
+    out[:6] += (x, y)
+    out += (a[0] * FIXED, a[1] * FIXED)
+    return np.rint(out).astype(np.int32)
+
+
+@functools.cache
+def _circle(points: int) -> np.ndarray:
+    t = np.arange(points) * (2 * np.pi / points)
+    return np.stack([np.cos(t), np.sin(t)], -1) * FIXED
 
 
 def ellipse(
-    centre: np.ndarray, radii: tuple[float, float], angle: float = 0.0, points: int = 20
+    centre: Sequence[float], rx: float, ry: float, angle: float = 0.0, points: int = 16
 ) -> np.ndarray:
     """Outline ``(points, 2)`` of an ellipse turned by ``angle`` radians."""
-    t = np.arange(points) * (2 * np.pi / points)
-    x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
-    c, s = np.cos(angle), np.sin(angle)
-    return np.stack([x * c - y * s, x * s + y * c], -1) + centre
+    c, s = math.cos(angle), math.sin(angle)
+    turned = _circle(points) @ np.array(((rx * c, rx * s), (-ry * s, ry * c)))
+    turned += (centre[0] * FIXED + 0.5, centre[1] * FIXED + 0.5)
+    return np.floor(turned).astype(np.int32)
 
 
 def hull(centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Convex outline around circles: ``centres`` (n, 2), ``radii`` (n,)."""
-    rim = (centres[:, None] + np.asarray(radii)[:, None, None] * _CIRCLE).reshape(-1, 2)
-    return cv2.convexHull(rim.astype(np.float32))[:, 0].astype(float)
+    rim = centres[:, None] * FIXED + radii[:, None, None] * _circle(10)
+    return cv2.convexHull(rim.reshape(-1, 2).astype(np.int32))
+
+
+def quad(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
+    """Outline of an upright rectangle."""
+    return to_fixed(np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1))))

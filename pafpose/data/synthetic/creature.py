@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pafpose.data.synthetic.canvas import MAX_PARTS, Canvas, capsules, ellipse, owner_tag, to_fixed
+from pafpose.data.synthetic.canvas import MAX_PARTS, Canvas, capsules, ellipse, owner_tag, shade
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 
@@ -33,8 +33,8 @@ def make_layout(skeleton: Skeleton) -> Layout:
     """Rest layout of a skeleton; keypoints that no limb reaches hang on the root."""
     if skeleton.num_keypoints >= MAX_PARTS:
         raise PafposeError(
-            f"skeleton {skeleton.name} has {skeleton.num_keypoints} keypoints; synthetic figures have at most "
-            f"{MAX_PARTS - 1}"
+            f"skeleton {skeleton.name} has {skeleton.num_keypoints} keypoints; synthetic figures have "
+            f"at most {MAX_PARTS - 1}"
         )
     rng = np.random.default_rng(zlib.crc32(" ".join(skeleton.keypoints).encode()))
     root, edges = _spanning_tree(skeleton)
@@ -140,22 +140,23 @@ class Creature:
         """Pixel positions ``(n, 2)`` by name."""
         return self.xy[[self.layout.names.index(name) for name in names]]
 
-    def shown(self, name: str) -> tuple[int, frozenset[int]]:
-        """Always to be seen, on its own knob or the bones beside it."""
-        k = self.layout.names.index(name)
-        bones = zip(self.layout.parents, self.layout.children, strict=True)
-        return 2, frozenset([k, *(int(c) for p, c in bones if p == k)])
+    def shown(self, names: tuple[str, ...]) -> tuple[list[int], list[int]]:
+        """Nothing hides itself: v = 2, on the keypoint's own knob or the bones beside it (bits)."""
+        masks = [1 << n for n in range(len(self.layout.names))]
+        for parent, child in zip(self.layout.parents.tolist(), self.layout.children.tolist(), strict=True):
+            masks[parent] |= 1 << child
+        return [2] * len(names), [masks[self.layout.names.index(name)] for name in names]
 
     def draw(self, canvas: Canvas, owner: int) -> None:
-        """Bones in the colour of their far end, a knob on each keypoint; a pale belly on the root."""
-        tag, r = owner_tag(owner), self.thick * self.scale
+        """Bones in the colour of their far end, a knob on each keypoint."""
+        tag, r = owner_tag(owner), float(self.thick * self.scale)
         a, b = self.xy[self.layout.parents], self.xy[self.layout.children]
         full = np.full(len(a), r)
         rims, lit = capsules(a, b, full, 0.75 * full), capsules(a, b, 0.6 * full, 0.45 * full)
-        for rim, core, child in zip(to_fixed(rims), to_fixed(lit), self.layout.children, strict=True):
-            canvas.convex(rim, self.colours[child] * 0.55, tag + int(child))
-            canvas.convex(core, self.colours[child])
-        for k, centre in enumerate(self.xy):
-            knob = to_fixed(ellipse(centre, (1.05 * r, 1.05 * r), 0, 10))
-            canvas.convex(knob, self.colours[k] * 0.5 + 110, tag + k)
-            canvas.convex(to_fixed(ellipse(centre, (0.5 * r, 0.5 * r), 0, 8)), self.colours[k] * 0.6)
+        colours = [tuple(c) for c in self.colours.tolist()]
+        for rim, core, child in zip(rims, lit, self.layout.children.tolist(), strict=True):
+            canvas.fill(rim, shade(colours[child], 0.55), tag + child)
+            canvas.fill(core, colours[child])
+        for k, centre in enumerate(self.xy.tolist()):
+            canvas.fill(ellipse(centre, 1.05 * r, 1.05 * r, 0, 10), shade(colours[k], 0.5, 110), tag + k)
+            canvas.fill(ellipse(centre, 0.5 * r, 0.5 * r, 0, 8), shade(colours[k], 0.6))

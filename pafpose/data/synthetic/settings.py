@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from pafpose.errors import PafposeError
 
-GENERATOR_VERSION = 1  # raise it when the same settings give other pictures: cached folders are then remade
+GENERATOR_VERSION = 2  # raise it when the same settings give other pictures: cached folders are then remade
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class SyntheticSettings:
             self.people[0] >= 0, "people", self.people, "must not be negative; [0, 2] allows empty pictures"
         )
         _demand(
-            0.05 <= self.height[0] and self.height[1] <= 2, "height", self.height, "must lie in 0.05 to 2"
+            self.height[0] >= 0.05 and self.height[1] <= 2, "height", self.height, "must lie in 0.05 to 2"
         )
         for name in ("overlap", "cut", "occlusion", "crowd", "unlabelled"):
             _set(self, name, float(getattr(self, name)))
@@ -65,7 +65,7 @@ def _set(settings: SyntheticSettings, name: str, value: object) -> None:
     object.__setattr__(settings, name, value)
 
 
-def _demand(holds: bool, name: str, value: object, rule: str) -> None:
+def _demand(holds: object, name: str, value: object, rule: str) -> None:
     if not holds:
         raise PafposeError(f"data.{name}={value}: {rule}")
 

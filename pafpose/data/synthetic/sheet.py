@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pafpose.data.images import load_image
 from pafpose.skeleton import Skeleton
 
 
@@ -29,9 +30,7 @@ def contact_sheet(
         people[annotation["image_id"]].append(annotation)
     tiles = []
     for image in coco["images"][:count]:
-        tile = cv2.imread(str(Path(root) / f"{split}2017" / image["file_name"]), cv2.IMREAD_COLOR)[
-            ..., ::-1
-        ].copy()
+        tile = load_image(Path(root) / f"{split}2017" / image["file_name"]).copy()
         if overlay:
             for annotation in people[image["id"]]:
                 _draw_annotation(tile, annotation, skeleton, names)

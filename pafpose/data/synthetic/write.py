@@ -1,4 +1,4 @@
-"""Folders of synthetic pictures in COCO's layout: written whole or not at all, the same bytes for the same seed."""
+"""Folders of synthetic pictures in COCO's layout: whole or not at all, the same bytes for the same seed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def dataset_fingerprint(settings: SyntheticSettings, skeleton: Skeleton) -> str:
     """What the pictures depend on, as ten hex digits; for human bodies the chosen limbs do not matter."""
     cast = make_cast(skeleton)
     limbs = None if cast.layout is None else (skeleton.keypoints, skeleton.limbs, skeleton.pairs)
-    return settings.fingerprint(cast.names, limbs)
+    sigmas = cast.sigmas if settings.noise else None
+    return settings.fingerprint(cast.names, limbs, sigmas)
 
 
 def write_dataset(
@@ -51,8 +52,8 @@ def write_dataset(
         return root
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise PafposeError(
-            f"{root} holds something else than these synthetic pictures ({MARKER} is missing or tells of other "
-            "settings); remove it or choose another folder"
+            f"{root} holds something else than these synthetic pictures ({MARKER} is missing or tells of "
+            "other settings); remove it or choose another folder"
         )
     root.parent.mkdir(parents=True, exist_ok=True)
     _sweep(root)
@@ -155,7 +156,7 @@ def encode(image: Any) -> bytes:
 
 def _coco(records: list[tuple[str, dict, list[dict]]], skeleton: Skeleton, cast: Cast) -> dict[str, Any]:
     """The annotation file: COCO's dictionary with ids."""
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for _, image, own in records:
         for annotation in own:
             annotations.append({"id": len(annotations) + 1, "image_id": image["id"], **annotation})
