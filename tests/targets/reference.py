@@ -1,8 +1,10 @@
 """Targets of one picture the slow, obvious way: float64, one cell, person and channel at a time.
 
-Written from the meaning of the settings alone; shares no code with the kernels. ``SLACK`` px decides cells that
-lie exactly on a border, which rounding would otherwise decide.
+Written from the meaning of the settings alone; shares no code with the kernels. ``SLACK`` px decides cells
+that lie exactly on a border, which rounding would otherwise decide.
 """
+
+# ruff: noqa: PLR0917
 
 from __future__ import annotations
 
