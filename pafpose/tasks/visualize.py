@@ -115,7 +115,9 @@ def visualize(cfg: DictConfig) -> list[Path]:
         if settings.compare is None:
             panels, columns = sample_panels(views[""], skeleton, channels=channels, limbs=limbs), 3
         else:
-            panels, columns = compare_panels(views, skeleton, channels=channels, limbs=limbs), len(views)
+            group = settings.compare.split(".")[0]
+            panels = compare_panels(views, group, skeleton=skeleton, channels=channels, limbs=limbs)
+            columns = len(views)
         scene = next(iter(views.values()))
         heading = f"{settings.compare}: " * (settings.compare is not None) + f"photo {scene.image_id}"
         name = f"{settings.split}_{n:03d}_{scene.image_id}.{settings.format}"
@@ -144,23 +146,29 @@ def sample_panels(
 
 def compare_panels(
     views: dict[str, Scene],
-    skeleton: Skeleton,
+    group: str,
     *,
+    skeleton: Skeleton,
     channels: list[int] | None = None,
     limbs: list[int] | None = None,
 ) -> list[Panel]:
-    """One column per choice: heatmaps, PAFs, and where weights are 0, row by row."""
-    rows = []
+    """One column per choice, with the fields that the choice is about row by row."""
+    columns = []
     for label, scene in views.items():
         picture, targets = scene.picture, scene.targets
-        rows.append(
-            [
-                Panel(label, heatmaps_overlay(picture, targets.heatmaps, skeleton, channels=channels)),
-                Panel("", pafs_overlay(picture, targets.pafs, limbs=limbs)),
-                Panel("", hatch(draw_people(picture, scene.keypoints, skeleton), scene.ignore)),
-            ]
-        )
-    return [panel for row in zip(*rows, strict=True) for panel in row]
+        if group == "heatmap":
+            column = [heatmaps_overlay(picture, targets.heatmaps, skeleton, channels=channels)]
+            if any(len(view.targets.heatmaps) > skeleton.num_keypoints for view in views.values()):
+                rest = targets.heatmaps[skeleton.num_keypoints :].sum(0)  # 0 without that channel
+                column.append(map_overlay(picture, rest))
+        elif group == "paf":
+            column = [pafs_overlay(picture, targets.pafs, limbs=limbs)]
+            column.append(arrows_overlay(picture, targets.pafs, limbs=limbs))
+        else:
+            people = draw_people(picture, scene.keypoints, skeleton)
+            column = [hatch(people, scene.ignore)]
+        columns.append([Panel(label if n == 0 else "", image) for n, image in enumerate(column)])
+    return [panel for row in zip(*columns, strict=True) for panel in row]
 
 
 def _configs(cfg: DictConfig, settings: SheetSettings) -> dict[str, Any]:

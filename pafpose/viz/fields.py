@@ -38,7 +38,7 @@ def map_overlay(image: np.ndarray, values: np.ndarray | Tensor, *, smooth: bool 
     """One map (h, w) of 0..1 as a glow from dark violet to yellow over the dimmed picture."""
     big = _spread(_array(values), image, smooth=smooth).clip(0, 1)
     glow = cv2.applyColorMap((big * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    return _blend(dim(image), glow.astype(np.float32), np.sqrt(big))
+    return _blend(dim(image), glow.astype(np.float32), 0.85 * np.sqrt(big))
 
 
 def strongest_limb(pafs: np.ndarray | Tensor, limbs: Sequence[int] | None = None) -> np.ndarray:
@@ -75,10 +75,10 @@ def arrows_overlay(
     field = strongest_limb(pafs, limbs)
     step = np.array([image.shape[1] / field.shape[2], image.shape[0] / field.shape[1]])
     colours = wheel_colours(field)
-    width = max(1, round(step.min() / 12))
+    width = max(1, round(step.min() / 8))
     for row, column in np.argwhere(np.linalg.norm(field, axis=0) > threshold):
         centre = (np.array([column, row]) + 0.5) * step - 0.5
-        half = 0.42 * step * field[:, row, column]
+        half = 0.45 * step * field[:, row, column]
         start, stop = ((16 * (centre + sign * half)).round().astype(int).tolist() for sign in (-1, 1))
         colour = tuple(int(c) for c in colours[row, column])
         cv2.arrowedLine(out, start, stop, colour, width, cv2.LINE_AA, 4, tipLength=0.45)

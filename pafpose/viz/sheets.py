@@ -36,19 +36,19 @@ def tile(panels: Sequence[Panel], *, columns: int | None = None, gap: int = 6) -
     return out
 
 
-def figure(panels: Sequence[Panel], *, columns: int, heading: str = "", inches: float = 3.0) -> Figure:
+def figure(panels: Sequence[Panel], *, columns: int, heading: str = "", inches: float = 4.0) -> Figure:
     """Panels as a matplotlib figure, ``inches`` wide each; titles in its own font."""
     rows = math.ceil(len(panels) / columns)
     tallest = [
         max(p.image.shape[0] / p.image.shape[1] for p in panels[row * columns : (row + 1) * columns])
         for row in range(rows)
     ]
-    above = 0.45 if heading else 0.1
+    above = 0.3 if heading else 0.05
     height = inches * sum(tallest) + 0.32 * rows + above
     sheet = Figure(figsize=(inches * columns, height), facecolor="white")
     FigureCanvasAgg(sheet)
     if heading:
-        sheet.suptitle(heading, fontsize=12, y=1 - 0.12 / height, va="top")
+        sheet.suptitle(heading, fontsize=12, y=1 - 0.08 / height, va="top")
     top = height - above
     for row in range(rows):
         top -= 0.32 + inches * tallest[row]
@@ -60,7 +60,7 @@ def figure(panels: Sequence[Panel], *, columns: int, heading: str = "", inches: 
                 inches * tallest[row] / height,
             )
             axes = sheet.add_axes(place)
-            axes.imshow(panel.image, interpolation="lanczos", aspect="equal")
+            axes.imshow(panel.image, aspect="equal")
             axes.set_anchor("N")
             axes.set_axis_off()
             axes.set_title(panel.title, fontsize=9, pad=3)

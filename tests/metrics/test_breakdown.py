@@ -1,0 +1,68 @@
+"""AP by keypoint and by crowd level on cases that can be counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pafpose.metrics.breakdown import ap_by_crowd, ap_by_keypoint, crowd_index
+
+
+def person(image_id, x, y):
+    """All 17 keypoints in a row of 80 px, 80 px high box."""
+    keypoints = np.stack([x + 5.0 * np.arange(17), np.full(17, y + 40.0), np.full(17, 2.0)], -1)
+    return {
+        "id": 1,
+        "image_id": image_id,
+        "category_id": 1,
+        "bbox": [x, y, 80, 80],
+        "area": 4000.0,
+        "iscrowd": 0,
+        "keypoints": keypoints.ravel().tolist(),
+        "num_keypoints": 17,
+    }
+
+
+def truth(coco18, *people):
+    names = [coco18.keypoints[k] for k in coco18.scored]
+    photos = sorted({p["image_id"] for p in people})
+    return {
+        "images": [{"id": n} for n in photos],
+        "annotations": list(people),
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }
+
+
+def found(*people):
+    return [
+        {"image_id": p["image_id"], "category_id": 1, "keypoints": p["keypoints"], "score": 0.9}
+        for p in people
+    ]
+
+
+def test_crowd_index_counts_strangers_in_the_box(coco18):
+    alone, pair = [person(1, 0, 0)], [person(2, 0, 0), person(2, 40, 0)]
+    index = crowd_index(truth(coco18, *alone, *pair))
+    assert index[1] == 0
+    assert index[2] == pytest.approx(9 / 17)  # 40..80 of the other is inside, on both sides
+    assert crowd_index(truth(coco18) | {"images": [{"id": 5}]}) == {5: 0.0}
+
+
+def test_one_bad_keypoint_shows_in_its_own_number(coco18):
+    people = [person(1, 0, 0), person(2, 100, 50)]
+    detections = found(*people)
+    for detection in detections:
+        detection["keypoints"] = [*detection["keypoints"]]
+        detection["keypoints"][3 * 9] += 300  # left wrist
+    scores = ap_by_keypoint(detections, truth(coco18, *people), coco18)
+    assert len(scores) == 17
+    assert scores["AP_left_wrist"] == 0
+    assert all(v == pytest.approx(1) for name, v in scores.items() if name != "AP_left_wrist")
+
+
+def test_levels_are_scored_apart(coco18):
+    alone, pair = person(1, 0, 0), [person(2, 0, 0), person(2, 40, 0)]
+    scores = ap_by_crowd(found(alone, pair[0]), truth(coco18, alone, *pair), coco18)
+    assert scores["AP_alone"] == pytest.approx(1)
+    assert 0.4 < scores["AP_some"] < 0.6
+    assert scores["AP_crowded"] == 0
