@@ -29,6 +29,7 @@ def batch_panels(module: PoseModule, batch: Batch) -> list[np.ndarray]:
     module.network.eval()
     predicted = module.predict_fields(batch.image)
     module.network.train(training)
+    assert predicted.heatmaps is not None and predicted.pafs is not None
     size = (int(batch.image.shape[-2]), int(batch.image.shape[-1]))
     targets = module.targets(batch.keypoints, size, batch.boxes, batch.ignore)
     found = module.decoder.decode_batch(predicted.heatmaps, predicted.pafs, batch.valid)
