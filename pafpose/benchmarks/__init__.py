@@ -1,0 +1,1 @@
+"""Speed measured as ratios against references timed in the same run."""

@@ -1,0 +1,25 @@
+"""The benchmark measures three things that mean the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pafpose.benchmarks.targets import SIDE, _builder, _crowd, plain_targets, targets_table
+
+
+def test_candidates_draw_the_same(coco18, rng):
+    keypoints = _crowd(rng, 5, coco18)
+    heat, pafs = plain_targets(keypoints, coco18, stride=8)
+    for kernel in ("numba", "torch"):
+        fields = _builder(coco18, 8, kernel)(torch.from_numpy(keypoints)[None], (SIDE, SIDE))
+        assert np.abs(fields.heatmaps[0].numpy() - heat).max() < 1e-5
+        assert np.abs(fields.pafs[0].numpy() - pafs).max() < 1e-5
+
+
+@pytest.mark.slow
+def test_table(coco18, coco_mini):
+    rows = targets_table(coco18, coco_mini, rounds=1)
+    assert [row["people"] for row in rows] == ["real", "10", "50", "200"]
+    assert all(row["numba_x"] > 5 for row in rows)
