@@ -6,6 +6,7 @@ that the two can be told apart from the front as from behind.
 
 from __future__ import annotations
 
+import colorsys
 import zlib
 from dataclasses import dataclass
 
@@ -45,10 +46,18 @@ def make_layout(skeleton: Skeleton) -> Layout:
         children,
         np.array([length[c] for c in children]),
         np.array([angle[c] for c in children]),
-        np.array(skeleton.colours, float),
+        np.array(skeleton.colours if skeleton.pairs else _rainbow(skeleton.num_keypoints), float),
         root,
         skeleton.keypoints,
     )
+
+
+def _rainbow(count: int) -> list[tuple[float, ...]]:
+    """Colours that tell the parts apart where no left and right does."""
+    return [
+        tuple(255 * c for c in colorsys.hsv_to_rgb(n / count, 0.85, 1.0 - 0.4 * (n % 2)))
+        for n in range(count)
+    ]
 
 
 def _spanning_tree(skeleton: Skeleton) -> tuple[int, list[tuple[int, int]]]:

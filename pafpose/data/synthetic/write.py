@@ -17,6 +17,7 @@ from typing import Any
 
 import cv2
 
+from pafpose.data.synthetic.places import textures
 from pafpose.data.synthetic.scene import SPLITS, Cast, make_cast, make_picture
 from pafpose.data.synthetic.settings import SyntheticSettings
 from pafpose.errors import PafposeError
@@ -105,6 +106,7 @@ def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers
     cast = make_cast(skeleton)
     for split in SPLITS:
         (folder / f"{split}2017").mkdir()
+    textures(settings.picture_size)  # made once, before the children start
     shares = [(folder, settings, cast, n, workers) for n in range(workers)]
     if workers == 1:
         records = _write_share(*shares[0])
