@@ -54,10 +54,8 @@ def make_layout(skeleton: Skeleton) -> Layout:
 
 def _rainbow(count: int) -> list[tuple[float, ...]]:
     """Colours that tell the parts apart where no left and right does."""
-    return [
-        tuple(255 * c for c in colorsys.hsv_to_rgb(n / count, 0.85, 1.0 - 0.4 * (n % 2)))
-        for n in range(count)
-    ]
+    hues = ((n / count, 1.0 - 0.4 * (n % 2)) for n in range(count))
+    return [tuple(255 * c for c in colorsys.hsv_to_rgb(hue, 0.85, value)) for hue, value in hues]
 
 
 def _spanning_tree(skeleton: Skeleton) -> tuple[int, list[tuple[int, int]]]:
