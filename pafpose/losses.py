@@ -99,7 +99,7 @@ class FieldLoss:
 
     def _terms(self, stages: Sequence[Fields], targets: Targets) -> list[Term]:
         terms: list[Term] = []
-        seen: set[int] = set()
+        seen: set[tuple[str, int]] = set()
         weights = self.stage_weights or [1.0] * len(stages)
         if len(weights) != len(stages):
             raise PafposeError(
@@ -107,14 +107,14 @@ class FieldLoss:
                 "for each, or null"
             )
         for number, (fields, weight) in enumerate(zip(stages, weights, strict=True), start=1):
-            if fields.heatmaps is not None and id(fields.heatmaps) not in seen:
-                seen.add(id(fields.heatmaps))
+            if fields.heatmaps is not None and ("heatmap", id(fields.heatmaps)) not in seen:
+                seen.add(("heatmap", id(fields.heatmaps)))
                 parts = self._reduce(
                     *self._heatmap_penalty(fields.heatmaps, targets), mine=self._mine("heatmaps")
                 )
                 terms.append(Term(f"heatmap_stage{number}", weight * self.heatmap_weight, *parts))
-            if fields.pafs is not None and id(fields.pafs) not in seen:
-                seen.add(id(fields.pafs))
+            if fields.pafs is not None and ("paf", id(fields.pafs)) not in seen:
+                seen.add(("paf", id(fields.pafs)))
                 parts = self._reduce(
                     *self._paf_penalty(fields.pafs, targets), mine=self._mine("pafs"), group=2
                 )

@@ -40,9 +40,10 @@ class VGG19(Backbone):
             conv(512, 256, norm=added_norm, bias=True, act=activation),
             conv(256, 128, norm=added_norm, bias=True, act=activation),
         )
-        (gaussian if choice("backbone.init", init, ("published", "he")) == "published" else kaiming)(
-            self.added
-        )
+        if choice("backbone.init", init, ("published", "he")) == "published":
+            gaussian(self.added)
+        else:
+            kaiming(self.added, mode="fan_out")
         if weights is None:
             kaiming(self.trunk)
         else:

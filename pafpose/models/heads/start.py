@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import nn
@@ -32,11 +33,11 @@ def xavier(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def kaiming(module: nn.Module) -> None:
-    """Every convolution keeps the variance of what follows a ReLU; BatchNorm keeps its own start."""
+def kaiming(module: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_in") -> None:
+    """He's start: ``fan_in`` keeps the variance going forward, ``fan_out`` (the seed's) going back."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out" if layer.groups == 1 else "fan_in")
+            nn.init.kaiming_normal_(layer.weight, mode=mode)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
@@ -68,17 +69,18 @@ def start(
 ) -> None:
     """Give a head its first weights.
 
-    init: published (the publication's own recipe; None: torch's defaults), he, or small: he, with output
-    layers that start as an empty scene.
+    init: published (the publication's own recipe; None: torch's defaults), he, or small: torch's defaults,
+    but output layers start as an empty scene.
     """
     choice("head.init", init, ("published", "he", "small"))
     if init == "published":
         if published is not None:
             published(head)
         return
-    kaiming(head)
-    if init == "small":
-        for layer in heatmaps:
-            empty_scene(layer, background=layer.out_channels - 1 if background else None)
-        for layer in pafs:
-            empty_scene(layer)
+    if init == "he":
+        kaiming(head, mode="fan_out")
+        return
+    for layer in heatmaps:
+        empty_scene(layer, background=layer.out_channels - 1 if background else None)
+    for layer in pafs:
+        empty_scene(layer)
