@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from pafpose.decode.grouping import collect_people, group_peaks
+from pafpose.decode.kernel import kernel
 from pafpose.decode.limbs import INTERPOLATION, find_links, sample_positions, samples_needed
 from pafpose.decode.matching import MATCHING, match_greedy, match_hungarian, rank_links
 from pafpose.decode.peaks import REFINE, all_finite, find_peaks
@@ -70,7 +70,7 @@ def make_plan(skeleton: Skeleton, settings: DecodeSettings, *, stride: int, heat
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def group_links(
     peaks: np.ndarray, starts: np.ndarray, links: np.ndarray, scores: np.ndarray, plan: Plan
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -90,11 +90,11 @@ def group_links(
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decode_fields(
     heatmaps: np.ndarray, pafs: np.ndarray, rows: int, cols: int, plan: Plan
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """People in the first ``rows`` x ``cols`` cells of contiguous float32 fields, and whether all is finite."""
+    """People in the first ``rows`` x ``cols`` cells of contiguous float32 fields; whether all is finite."""
     num_keypoints = plan.scored.size
     if not (all_finite(heatmaps.reshape(-1).view(np.int32)) and all_finite(pafs.reshape(-1).view(np.int32))):
         return np.zeros((0, num_keypoints, 3), np.float32), np.zeros(0, np.float32), False
@@ -114,7 +114,7 @@ def _float32(field: Tensor | np.ndarray) -> np.ndarray:
     """A contiguous float32 array of a field, wherever and however it is stored."""
     if isinstance(field, Tensor):
         return field.detach().to("cpu", torch.float32).contiguous().numpy()
-    return np.ascontiguousarray(field, np.float32)
+    return np.require(field, np.float32, ["C", "W"])  # numba would compile once more for read-only arrays
 
 
 class Decoder:
@@ -190,7 +190,8 @@ class Decoder:
         people, scores, finite = decode_fields(heatmaps, pafs, rows, cols, self.plan)
         if not finite:
             _refuse_values(heatmaps, pafs)
-        return People(torch.from_numpy(people).to(device), torch.from_numpy(scores).to(device))
+        found = People(torch.from_numpy(people), torch.from_numpy(scores))
+        return found if device.type == "cpu" else People(found.keypoints.to(device), found.scores.to(device))
 
     def _check(self, heatmaps: Tensor | np.ndarray, pafs: Tensor | np.ndarray, *, dimensions: int) -> None:
         for name, field, channels in (
@@ -200,16 +201,16 @@ class Decoder:
             if len(field.shape) != dimensions or field.shape[-3] != channels:
                 batch = "B, " if dimensions == 4 else ""
                 raise PafposeError(
-                    f"decoder: {name} of shape {tuple(field.shape)}, expected ({batch}{channels}, h, w): skeleton "
-                    f"{self.skeleton.name} has {self.skeleton.num_keypoints} keypoints and "
+                    f"decoder: {name} of shape {tuple(field.shape)}, expected ({batch}{channels}, h, w): "
+                    f"skeleton {self.skeleton.name} has {self.skeleton.num_keypoints} keypoints and "
                     f"{self.skeleton.num_limbs} limbs (paf.limbs={self.skeleton.limb_set}); decode with the "
                     "skeleton, paf.limbs and heatmap.background that the network was trained with"
                 )
         same = heatmaps.shape[-2:] == pafs.shape[-2:] and heatmaps.shape[:-3] == pafs.shape[:-3]
         if not same or 0 in heatmaps.shape[-2:]:
             raise PafposeError(
-                f"decoder: heatmaps {tuple(heatmaps.shape)} and pafs {tuple(pafs.shape)} must share batch, height "
-                "and width, and have at least one cell"
+                f"decoder: heatmaps {tuple(heatmaps.shape)} and pafs {tuple(pafs.shape)} must share batch, "
+                "height and width, and have at least one cell"
             )
 
     def _valid_cells(

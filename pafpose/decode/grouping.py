@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0917 - numba compiles positional calls only
 """From limbs to people: the best limb first, two groups join unless they own the same kind of keypoint.
 
 Taking all limbs of all types in one order of score resolves conflicts by score, lets redundant limbs vote
@@ -8,10 +9,11 @@ which limbs are listed.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from pafpose.decode.kernel import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_root(parent: np.ndarray, node: int) -> int:
     """The group that a peak belongs to; shortens the path on its way."""
     while parent[node] != node:
@@ -20,16 +22,16 @@ def find_root(parent: np.ndarray, node: int) -> int:
     return node
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _clash(owned: np.ndarray, a: int, b: int) -> bool:
     """Whether two groups own a keypoint of the same kind."""
+    shared = np.uint64(0)
     for word in range(owned.shape[1]):
-        if owned[a, word] & owned[b, word]:
-            return True
-    return False
+        shared |= owned[a, word] & owned[b, word]
+    return bool(shared)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _join(
     parent: np.ndarray, owned: np.ndarray, sizes: np.ndarray, totals: np.ndarray, a: int, b: int
 ) -> None:
@@ -42,7 +44,7 @@ def _join(
         owned[root, word] |= owned[child, word]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def group_peaks(
     peaks: np.ndarray, kinds: np.ndarray, links: np.ndarray, scores: np.ndarray, order: np.ndarray, words: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -68,7 +70,7 @@ def group_peaks(
     return parent, sizes, totals
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def collect_people(
     peaks: np.ndarray,
     kinds: np.ndarray,

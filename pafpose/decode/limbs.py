@@ -1,30 +1,59 @@
+# ruff: noqa: PLR0917 - numba compiles positional calls only
 """Limb candidates: pairs of peaks whose line integral over the part affinity field says they belong together.
 
-Everything in cells. A pair is given up at the first sample that makes acceptance impossible, the middle of
-the line first, where a wrong pair finds nothing: a test that costs little and can lose no true limb.
+Everything in cells. The field at the two ends is read once per peak, so the first two samples of a pair cost
+two products; the others follow from the middle outwards. A pair is given up at the first sample that makes
+acceptance impossible: a test that costs little and can lose no true limb. Pairs are filtered in lists, sample
+by sample, because a branch per pair that nobody can predict costs more than the arithmetic.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from pafpose.decode.kernel import kernel
+
 INTERPOLATION = {"bilinear": 0, "cubic": 1}
+_ALWAYS = 1 << 20  # more samples than any line has
 _SAME = 1e-6  # cells; two ends at one point have no direction
 
 
-def sample_positions(samples: int) -> np.ndarray:
-    """Where a line is read, 0 to 1, both ends included, the middle first.
+class Grid(NamedTuple):
+    """Part affinity fields laid out flat, and how they are read."""
 
-    >>> sample_positions(4).round(2).tolist()
-    [0.33, 0.67, 0.0, 1.0]
+    flat: np.ndarray
+    area: int  # cells of one channel
+    width: int
+    rows: int  # valid part
+    cols: int
+    cubic: int
+    last_x: int  # the last cell that has a right neighbour
+    last_y: int
+    right: int  # steps to the next column and row; 0 when there is none
+    down: int
+
+
+class Lines(NamedTuple):
+    """Lines from one peak; ``left`` and ``total`` by the second peak's number."""
+
+    second: np.ndarray  # of those still possible
+    left: np.ndarray  # samples that may still fail; _ALWAYS more where the ends are near
+    total: np.ndarray  # sum of field times line
+
+
+def sample_positions(samples: int) -> np.ndarray:
+    """Where a line is read: the ends 0 and 1, then from the middle outwards.
+
+    >>> sample_positions(5).tolist()
+    [0.0, 1.0, 0.5, 0.25, 0.75]
     """
-    if samples == 1:
-        return np.array([0.5])
-    order = np.argsort(np.abs(np.arange(samples) - (samples - 1) / 2), kind="stable")
-    return order / (samples - 1)
+    inner = np.arange(1, samples - 1)
+    order = inner[np.argsort(np.abs(inner - (samples - 1) / 2), kind="stable")]
+    return np.concatenate(([0, samples - 1], order)) / (samples - 1)
 
 
 def samples_needed(samples: int, min_ratio: float) -> int:
@@ -36,7 +65,7 @@ def samples_needed(samples: int, min_ratio: float) -> int:
     return min(samples, math.floor(samples * min_ratio + 1e-9) + 1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cubic_weights(t: float) -> tuple[float, float, float, float]:
     """Weights of four neighbours, Keys' kernel with a = -0.75."""
     a, u = -0.75, 1.0 - t
@@ -46,114 +75,188 @@ def _cubic_weights(t: float) -> tuple[float, float, float, float]:
     return w0, w1, w2, 1.0 - w0 - w1 - w2
 
 
-@njit(cache=True, nogil=True)
-def _read_cubic(plane: np.ndarray, x: float, y: float, rows: int, cols: int) -> float:
+@kernel
+def _read_cubic(grid: Grid, base: int, x: float, y: float) -> tuple[float, float]:
+    """Both components of a field at a point inside it, from 4 x 4 cells, the border repeated."""
     x0, y0 = int(x), int(y)
     wx, wy = _cubic_weights(x - x0), _cubic_weights(y - y0)
-    total = 0.0
+    vx = vy = 0.0
     for i in range(4):
-        row = plane[min(max(y0 - 1 + i, 0), rows - 1)]
-        line = wx[0] * row[max(x0 - 1, 0)] + wx[1] * row[x0]
-        line += wx[2] * row[min(x0 + 1, cols - 1)] + wx[3] * row[min(x0 + 2, cols - 1)]
-        total += wy[i] * line
-    return total
+        row = base + min(max(y0 - 1 + i, 0), grid.rows - 1) * grid.width
+        for j in range(4):
+            cell = row + min(max(x0 - 1 + j, 0), grid.cols - 1)
+            weight = wy[i] * wx[j]
+            vx += weight * grid.flat[cell]
+            vy += weight * grid.flat[cell + grid.area]
+    return vx, vy
 
 
-@njit(cache=True, nogil=True)
-def _read_both(
-    plane_x: np.ndarray, plane_y: np.ndarray, x: float, y: float, rows: int, cols: int, vx: float, vy: float
-) -> float:
-    """Bilinear value of the field at a point (cells, inside the field) along a direction."""
-    x0, y0 = int(x), int(y)
-    x1, y1 = min(x0 + 1, cols - 1), min(y0 + 1, rows - 1)
+@njit(inline="always")
+def _read_bilinear(grid: Grid, base: int, x: float, y: float) -> tuple[float, float]:
+    """Both components of a field at a point inside it; unsigned indices spare a test for negative ones."""
+    x0, y0 = min(int(x), grid.last_x), min(int(y), grid.last_y)
     fx, fy = x - x0, y - y0
-    top = (plane_x[y0, x0] * vx + plane_y[y0, x0] * vy) * (1.0 - fx)
-    top += (plane_x[y0, x1] * vx + plane_y[y0, x1] * vy) * fx
-    low = (plane_x[y1, x0] * vx + plane_y[y1, x0] * vy) * (1.0 - fx)
-    low += (plane_x[y1, x1] * vx + plane_y[y1, x1] * vy) * fx
-    return top * (1.0 - fy) + low * fy
+    flat = grid.flat
+    i = np.uint64(base + y0 * grid.width + x0)
+    right, down, other = np.uint64(grid.right), np.uint64(grid.down), np.uint64(grid.area)
+    j = i + other
+    top = flat[i] + (flat[i + right] - flat[i]) * fx
+    low = flat[i + down] + (flat[i + down + right] - flat[i + down]) * fx
+    top_y = flat[j] + (flat[j + right] - flat[j]) * fx
+    low_y = flat[j + down] + (flat[j + down + right] - flat[j + down]) * fx
+    return top + (low - top) * fy, top_y + (low_y - top_y) * fy
 
 
-@njit(cache=True, nogil=True)
-def line_score(
-    plane_x: np.ndarray,
-    plane_y: np.ndarray,
-    rows: int,
-    cols: int,
-    start: tuple[float, float],
-    along: tuple[float, float],
-    unit: tuple[float, float],
-    positions: np.ndarray,
-    needed: int,
-    paf_threshold: float,
-    cubic: int,
-) -> float:
-    """Mean of field times direction over the samples, or -inf when fewer than ``needed`` pass."""
-    fails_left = positions.size - needed
-    total = 0.0
-    for t in positions:
-        x = min(max(start[0] + t * along[0], 0.0), cols - 1.0)
-        y = min(max(start[1] + t * along[1], 0.0), rows - 1.0)
-        if cubic:
-            value = _read_cubic(plane_x, x, y, rows, cols) * unit[0]
-            value += _read_cubic(plane_y, x, y, rows, cols) * unit[1]
-        else:
-            value = _read_both(plane_x, plane_y, x, y, rows, cols, unit[0], unit[1])
-        total += value
-        if value <= paf_threshold:
-            fails_left -= 1
-            if fails_left < 0:
-                return -np.inf
-    return total / positions.size
+@njit(inline="always")
+def _inside(grid: Grid, x: float, y: float) -> tuple[float, float]:
+    """The point of the map nearest to (x, y)."""
+    return min(max(x, 0.0), grid.cols - 1.0), min(max(y, 0.0), grid.rows - 1.0)
 
 
-@njit(cache=True, nogil=True)
-def find_links(
-    pafs: np.ndarray,
-    rows: int,
-    cols: int,
-    limbs: np.ndarray,
-    peaks: np.ndarray,
-    starts: np.ndarray,
-    positions: np.ndarray,
-    needed: int,
-    paf_threshold: float,
-    length_factor: float,
-    near: float,
-    near_score: float,
-    cubic: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Accepted limbs: ``(M, 3)`` = limb, first peak, second peak, in that order, and ``(M,)`` scores.
+@kernel
+def _try_ends(
+    first: np.ndarray, seconds: np.ndarray, paf_threshold: float, fails: int, near: float, lines: Lines
+) -> int:
+    """Start the lines from one peak to all others with the samples at both ends; how many stay possible.
 
-    ``length_factor`` times the field's height is the length beyond which limbs lose score (0: never);
-    pairs nearer than ``near`` cells are accepted with at least ``near_score``.
+    ``first`` and the rows of ``seconds`` are x, y and the field there.
     """
-    links = np.empty((64, 3), np.int32)
-    scores = np.empty(64, np.float32)
+    count = 0
+    for b in range(seconds.shape[0]):
+        dx, dy = seconds[b, 0] - first[0], seconds[b, 1] - first[1]
+        square = dx * dx + dy * dy
+        bar = paf_threshold * math.sqrt(square)
+        start, end = first[2] * dx + first[3] * dy, seconds[b, 2] * dx + seconds[b, 3] * dy
+        left = fails - int(start <= bar) - int(end <= bar) + _ALWAYS * int(square < near * near)
+        lines.second[count], lines.left[b], lines.total[b] = b, left, start + end
+        count += int(left >= 0)
+    return count
+
+
+@njit(inline="always")
+def _count_sample(lines: Lines, b: int, value: float, bar: float, kept: int) -> int:
+    """Enter one sample of the line to ``b``, which stays in the list while it is possible."""
+    left = lines.left[b] - int(value <= bar)
+    lines.left[b] = left
+    lines.total[b] += value
+    lines.second[kept] = b
+    return kept + int(left >= 0)
+
+
+@kernel
+def _try_bilinear(
+    grid: Grid, base: int, first: np.ndarray, seconds: np.ndarray, t: float, paf_threshold: float,
+    lines: Lines, count: int,
+) -> int:  # fmt: skip
+    """Read one more sample of ``count`` lines; keeps those that are still possible, and says how many."""
+    kept = 0
+    ax, ay = first[0], first[1]
+    for n in range(count):
+        b = lines.second[n]
+        dx, dy = seconds[b, 0] - ax, seconds[b, 1] - ay
+        x, y = _inside(grid, ax + t * dx, ay + t * dy)
+        vx, vy = _read_bilinear(grid, base, x, y)
+        bar = paf_threshold * math.sqrt(dx * dx + dy * dy)
+        kept = _count_sample(lines, b, vx * dx + vy * dy, bar, kept)
+    return kept
+
+
+@kernel
+def _try_cubic(
+    grid: Grid, base: int, first: np.ndarray, seconds: np.ndarray, t: float, paf_threshold: float,
+    lines: Lines, count: int,
+) -> int:  # fmt: skip
+    """The same with the cubic kernel; a loop of its own keeps the other one small and fast."""
+    kept = 0
+    for n in range(count):
+        b = lines.second[n]
+        dx, dy = seconds[b, 0] - first[0], seconds[b, 1] - first[1]
+        x, y = _inside(grid, first[0] + t * dx, first[1] + t * dy)
+        vx, vy = _read_cubic(grid, base, x, y)
+        bar = paf_threshold * math.sqrt(dx * dx + dy * dy)
+        kept = _count_sample(lines, b, vx * dx + vy * dy, bar, kept)
+    return kept
+
+
+@kernel
+def _ends(grid: Grid, base: int, peaks: np.ndarray) -> np.ndarray:
+    """``(N, 4)``: x, y of peaks and the field there."""
+    result = np.empty((peaks.shape[0], 4))
+    for i in range(peaks.shape[0]):
+        x, y = _inside(grid, peaks[i, 0], peaks[i, 1])
+        vx, vy = _read_cubic(grid, base, x, y) if grid.cubic else _read_bilinear(grid, base, x, y)
+        result[i, 0], result[i, 1], result[i, 2], result[i, 3] = peaks[i, 0], peaks[i, 1], vx, vy
+    return result
+
+
+@kernel
+def _score(
+    length: float, total: float, left: int, samples: int, free_length: float, near_score: float
+) -> float:
+    """Mean over the samples of field times direction, less what a long limb loses; 0 when not accepted."""
+    least = near_score if left >= _ALWAYS // 2 else 0.0
+    if length < _SAME or left < 0 or _ALWAYS // 2 <= left < _ALWAYS:
+        return least
+    score = total / (samples * length)
+    if length > free_length:
+        score += free_length / length - 1.0
+    return max(score, least)
+
+
+@kernel
+def _grown(links: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate((links, np.empty_like(links))), np.concatenate((scores, np.empty_like(scores)))
+
+
+@kernel
+def find_links(
+    pafs: np.ndarray, rows: int, cols: int, limbs: np.ndarray, peaks: np.ndarray, starts: np.ndarray,
+    positions: np.ndarray, needed: int, paf_threshold: float, length_factor: float, near: float,
+    near_score: float, cubic: int,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Accepted limbs: ``(M, 3)`` = limb, first peak, second peak, in that order, and ``(M,)`` float32 scores.
+
+    ``positions`` begin with the ends 0 and 1. ``length_factor`` times the field's height is the length
+    beyond which limbs lose score (0: never); pairs nearer than ``near`` cells have at least ``near_score``.
+    """
+    links, scores = np.empty((256, 3), np.int32), np.empty(256, np.float32)
+    area = pafs.shape[1] * pafs.shape[2]
+    width = pafs.shape[2]
+    grid = Grid(
+        pafs.ravel(), area, width, rows, cols, cubic, max(cols - 2, 0), max(rows - 2, 0),
+        int(cols > 1), width * int(rows > 1),
+    )  # fmt: skip
     count = 0
     free_length = length_factor * rows if length_factor > 0.0 else np.inf
-    for l in range(limbs.shape[0]):  # noqa: E741
-        plane_x, plane_y = pafs[2 * l], pafs[2 * l + 1]
-        for a in range(starts[limbs[l, 0]], starts[limbs[l, 0] + 1]):
-            for b in range(starts[limbs[l, 1]], starts[limbs[l, 1] + 1]):
-                dx, dy = peaks[b, 0] - peaks[a, 0], peaks[b, 1] - peaks[a, 1]
-                length = math.sqrt(dx * dx + dy * dy)
-                score = -np.inf
-                if length > _SAME:
-                    score = line_score(
-                        plane_x, plane_y, rows, cols, (peaks[a, 0], peaks[a, 1]), (dx, dy),
-                        (dx / length, dy / length), positions, needed, paf_threshold, cubic,
-                    )  # fmt: skip
-                    if length > free_length:
-                        score += free_length / length - 1.0
-                if length < near:
-                    score = max(score, near_score)
-                if score <= 0.0:
-                    continue
-                if count == scores.size:
-                    links = np.concatenate((links, np.empty_like(links)))
-                    scores = np.concatenate((scores, np.empty_like(scores)))
-                links[count, 0], links[count, 1], links[count, 2] = l, a, b
-                scores[count] = score
-                count += 1
+    widest = 0
+    for k in range(starts.size - 1):
+        widest = max(widest, starts[k + 1] - starts[k])
+    lines = Lines(np.empty(widest, np.int64), np.empty(widest, np.int64), np.empty(widest))
+    for limb in range(limbs.shape[0]):
+        a0, b0 = starts[limbs[limb, 0]], starts[limbs[limb, 1]]
+        a1, b1 = starts[limbs[limb, 0] + 1], starts[limbs[limb, 1] + 1]
+        if a0 == a1 or b0 == b1:
+            continue
+        base = 2 * limb * area
+        firsts = _ends(grid, base, peaks[a0:a1])
+        seconds = _ends(grid, base, peaks[b0:b1])
+        for a in range(a1 - a0):
+            first = firsts[a]
+            alive = _try_ends(first, seconds, paf_threshold, positions.size - needed, near, lines)
+            for t in positions[2:]:
+                if alive == 0:
+                    break
+                if cubic:
+                    alive = _try_cubic(grid, base, first, seconds, t, paf_threshold, lines, alive)
+                else:
+                    alive = _try_bilinear(grid, base, first, seconds, t, paf_threshold, lines, alive)
+            for b in lines.second[:alive]:
+                length = math.sqrt((seconds[b, 0] - first[0]) ** 2 + (seconds[b, 1] - first[1]) ** 2)
+                score = _score(length, lines.total[b], lines.left[b], positions.size, free_length, near_score)
+                if score > 0.0:
+                    if count == scores.size:
+                        links, scores = _grown(links, scores)
+                    links[count, 0], links[count, 1], links[count, 2] = limb, a0 + a, b0 + b
+                    scores[count] = score
+                    count += 1
     return links[:count].copy(), scores[:count].copy()

@@ -6,12 +6,13 @@ Both take candidates in any order and settle equal scores by peak number, so the
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from pafpose.decode.kernel import kernel
 
 MATCHING = {"greedy": 0, "hungarian": 1}
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def rank_links(links: np.ndarray, scores: np.ndarray, num_peaks: int) -> np.ndarray:
     """Indices of the candidates, best score first, equal scores by limb, first and second peak."""
     keys = np.empty(scores.size, np.int64)
@@ -25,7 +26,7 @@ def rank_links(links: np.ndarray, scores: np.ndarray, num_peaks: int) -> np.ndar
     return canonical[np.argsort(-scores[canonical], kind="mergesort")]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def match_greedy(links: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The part of ``order`` in which no peak serves a limb twice: best first."""
     num_limbs = limbs.shape[0]
@@ -49,7 +50,7 @@ def match_greedy(links: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts
     return kept[:count]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def assign(gain: np.ndarray) -> np.ndarray:
     """For every row of a matrix of gains >= 0 with rows <= columns, its column in the assignment of
     largest sum: shortest augmenting paths with potentials (Kuhn 1955, Munkres 1957; O(rows^2 columns)).
@@ -90,7 +91,7 @@ def assign(gain: np.ndarray) -> np.ndarray:
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def match_hungarian(
     links: np.ndarray, scores: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts: np.ndarray
 ) -> np.ndarray:

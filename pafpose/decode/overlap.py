@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0917 - numba compiles positional calls only
 """Peaks that overlap: a small patch of a heatmap explained by one or two Gaussians of known width.
 
 Targets merged with ``max`` are, after adding ``d^2 / (2 sigma^2)`` to the logarithm, the maximum of one plane
@@ -11,65 +12,86 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from pafpose.decode.kernel import kernel
 
 _RADIUS = 2  # of the patch
 _FAINT = 0.3  # cells below this share of the peak are left out; so are peaks below this value
 _CLOSEST = 0.3  # cells between two peaks that are told apart
 _WEAKEST = 0.6  # of two overlapping peaks the lower has at least this share of the higher
 _BETTER = 0.5  # two Gaussians must leave less than this share of the error of one
+_EXPLAINED = 0.95  # a cell belongs to a peak that gives this share of its value
 _ROUNDS = 12
 _DIRECTIONS = 4
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gaussian(peak: np.ndarray, x: float, y: float, variance: float) -> float:
     """Height of a peak (x, y, height) at a point."""
     return peak[2] * math.exp(-((x - peak[0]) ** 2 + (y - peak[1]) ** 2) / (2.0 * variance))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fits(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, peak: np.ndarray, variance: float, error: float
 ) -> bool:
     """Whether the cells next to a peak's cell are what its Gaussian gives, to ``error`` of its height."""
     allowed = 1.5 * error * peak[2]
-    scale = -0.5 / variance
+    dx, dy = x - peak[0], y - peak[1]
+    centre = gaussian(peak, x, y, variance)
+    step_x, step_y, bend = math.exp(dx / variance), math.exp(dy / variance), math.exp(-0.5 / variance)
+    across = (bend * step_x, 1.0, bend / step_x)
+    down = (bend * step_y, 1.0, bend / step_y)
     for j in range(max(y - 1, 0), min(y + 2, rows)):
-        across = peak[2] * math.exp(scale * (j - peak[1]) ** 2)
         for i in range(max(x - 1, 0), min(x + 2, cols)):
-            if abs(plane[j, i] - across * math.exp(scale * (i - peak[0]) ** 2)) > allowed:
+            if abs(plane[j, i] - centre * across[i - x + 1] * down[j - y + 1]) > allowed:
                 return False
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _neighbours(peaks: np.ndarray, own: int) -> np.ndarray:
+    """The peaks whose Gaussians may reach into the patch around one of them."""
+    reach = 3.0 + _RADIUS
+    chosen = np.empty(peaks.shape[0], np.int64)
+    n = 0
+    for i in range(peaks.shape[0]):
+        chosen[n] = i
+        near = abs(peaks[i, 0] - peaks[own, 0]) < reach and abs(peaks[i, 1] - peaks[own, 1]) < reach
+        n += int(near and i != own)
+    return peaks[chosen[:n]]
+
+
+@kernel
+def _foreign(peaks: np.ndarray, x: int, y: int, value: float, variance: float) -> bool:
+    """Whether one of the peaks explains a cell."""
+    highest = 0.0
+    for i in range(peaks.shape[0]):
+        highest = max(highest, gaussian(peaks[i], x, y, variance))
+    return highest > _EXPLAINED * value
+
+
+@kernel
 def _patch(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, peaks: np.ndarray, own: int, variance: float
 ) -> np.ndarray:
     """Cells ``(n, 4)`` = x, y, value, log value + d^2/(2 sigma^2), without those that other peaks explain."""
+    others = _neighbours(peaks, own)
     cells = np.empty(((2 * _RADIUS + 1) ** 2, 4))
     n = 0
     for j in range(max(y - _RADIUS, 0), min(y + _RADIUS + 1, rows)):
         for i in range(max(x - _RADIUS, 0), min(x + _RADIUS + 1, cols)):
             value = np.float64(plane[j, i])
-            if value < _FAINT * plane[y, x]:
+            if value < _FAINT * plane[y, x] or _foreign(others, i, j, value, variance):
                 continue
-            foreign = False
-            for other in range(peaks.shape[0]):
-                near = abs(peaks[other, 0] - i) < 3.0 and abs(peaks[other, 1] - j) < 3.0
-                if other != own and near and gaussian(peaks[other], i, j, variance) > 0.95 * value:
-                    foreign = True
-                    break
-            if not foreign:
-                dx, dy = float(i - x), float(j - y)
-                cells[n, 0], cells[n, 1], cells[n, 2] = dx, dy, value
-                cells[n, 3] = math.log(value) + (dx * dx + dy * dy) / (2.0 * variance)
-                n += 1
+            dx, dy = float(i - x), float(j - y)
+            cells[n, 0], cells[n, 1], cells[n, 2] = dx, dy, value
+            cells[n, 3] = math.log(value) + (dx * dx + dy * dy) / (2.0 * variance)
+            n += 1
     return cells[:n]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fit(cells: np.ndarray, member: np.ndarray, which: int, fitted: np.ndarray) -> bool:
     """Plane ``a + b x + c y`` through the members' logarithms, weighted by value^2; False if it has none."""
     sw = sx = sy = sxx = sxy = syy = su = sxu = syu = 0.0
@@ -100,7 +122,7 @@ def _fit(cells: np.ndarray, member: np.ndarray, which: int, fitted: np.ndarray) 
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _error(cells: np.ndarray, member: np.ndarray, planes: np.ndarray, variance: float) -> float:
     """Root mean square, over the cells, of value minus Gaussian."""
     total = 0.0
@@ -111,20 +133,25 @@ def _error(cells: np.ndarray, member: np.ndarray, planes: np.ndarray, variance: 
     return math.sqrt(total / cells.shape[0])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _assign(cells: np.ndarray, planes: np.ndarray, member: np.ndarray) -> bool:
     """Give each cell to the higher of two planes; whether any changed sides."""
     changed = False
     for i in range(cells.shape[0]):
         x, y = cells[i, 0], cells[i, 1]
-        rise = planes[1, 0] - planes[0, 0] + (planes[1, 1] - planes[0, 1]) * x + (planes[1, 2] - planes[0, 2]) * y
+        rise = (
+            planes[1, 0]
+            - planes[0, 0]
+            + (planes[1, 1] - planes[0, 1]) * x
+            + (planes[1, 2] - planes[0, 2]) * y
+        )
         side = 1 if rise > 0.0 else 0
         changed = changed or side != member[i]
         member[i] = side
     return changed
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fit_two(cells: np.ndarray, angle: float, planes: np.ndarray, variance: float) -> float:
     """Two planes, starting from a cut through the middle at an angle; their error, inf without two."""
     weight = cells[:, 2].sum()
@@ -141,7 +168,7 @@ def _fit_two(cells: np.ndarray, angle: float, planes: np.ndarray, variance: floa
     return _error(cells, member, planes, variance)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _to_peak(plane: np.ndarray, y: int, x: int, variance: float, peak: np.ndarray) -> bool:
     """The Gaussian of a plane; False if its centre lies outside the patch."""
     dx, dy = plane[1] * variance, plane[2] * variance
@@ -150,7 +177,7 @@ def _to_peak(plane: np.ndarray, y: int, x: int, variance: float, peak: np.ndarra
     return max(abs(dx), abs(dy)) <= _RADIUS
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _distinct(pair: np.ndarray) -> bool:
     """Whether two peaks are far enough apart and of similar height."""
     low, high = min(pair[0, 2], pair[1, 2]), max(pair[0, 2], pair[1, 2])
@@ -158,7 +185,7 @@ def _distinct(pair: np.ndarray) -> bool:
     return far and low >= _WEAKEST * high
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def resolve(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, peaks: np.ndarray, own: int, variance: float,
     error: float, result: np.ndarray,

@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0917 - numba compiles positional calls only
 """Peaks of heatmaps, in cells: 3x3 maxima, the strongest of each type, refined below the cell.
 
 A Gaussian of ``sigma`` cells has the logarithm ``-d^2 / (2 sigma^2)``: along an axis it is a parabola whose
@@ -10,8 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from pafpose.decode.kernel import kernel
 from pafpose.decode.overlap import fits, resolve
 
 REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
@@ -22,59 +23,80 @@ _CLEAN = 0.1  # a side whose curvature is within this fraction of the Gaussian's
 _REACH = 1.0  # cells that a peak may lie beyond a border
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def all_finite(bits: np.ndarray) -> bool:
-    """Whether float32 values, viewed as a flat int32 array, hold no NaN and no infinity."""
+    """Whether float32 values, viewed as a flat int32 array, hold no NaN and no infinity.
+
+    The casts keep the maximum in 32 bits, where it runs in vector registers.
+    """
     top = np.int32(0)
-    for value in bits:
-        top = max(top, value & _MAGNITUDE)
-    return top < _EXPONENT
+    for i in range(bits.size):
+        top = max(top, np.int32(bits[i] & _MAGNITUDE))
+    return bool(top < _EXPONENT)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_peak(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> bool:
     """Whether a cell tops its 3x3 neighbourhood; of equal cells the first in reading order does."""
     value = plane[y, x]
     left, right = x > 0, x < cols - 1
-    if left and plane[y, x - 1] >= value or right and plane[y, x + 1] > value:
+    if (left and plane[y, x - 1] >= value) or (right and plane[y, x + 1] > value):
         return False
     if y > 0:
         if plane[y - 1, x] >= value:
             return False
-        if left and plane[y - 1, x - 1] >= value or right and plane[y - 1, x + 1] >= value:
+        if (left and plane[y - 1, x - 1] >= value) or (right and plane[y - 1, x + 1] >= value):
             return False
     if y < rows - 1:
         if plane[y + 1, x] > value:
             return False
-        if left and plane[y + 1, x - 1] > value or right and plane[y + 1, x + 1] > value:
+        if (left and plane[y + 1, x - 1] > value) or (right and plane[y + 1, x + 1] > value):
             return False
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _flag(flat: np.ndarray, width: int, size: int, threshold: float, flags: np.ndarray) -> None:
+    """Mark cells above the threshold and not below their upper and lower neighbours.
+
+    One pass over the flat map without branches, which runs in vector registers; few cells are left.
+    """
+    low = np.float32(threshold)
+    for i in range(min(width, size)):
+        flags[i] = flat[i] > low
+    for i in range(max(size - width, 0), size):
+        flags[i] = flat[i] > low
+    if size > 2 * width:
+        above, value, below = flat[: size - 2 * width], flat[width : size - width], flat[2 * width : size]
+        inner = flags[width : size - width]
+        for i in range(value.size):
+            inner[i] = np.uint8((value[i] > low) & (value[i] > above[i]) & (value[i] >= below[i]))
+
+
+@kernel
 def _scan(
-    plane: np.ndarray, bits: np.ndarray, rows: int, cols: int, threshold: float, cells: np.ndarray
+    plane: np.ndarray, rows: int, cols: int, threshold: float, flags: np.ndarray, cells: np.ndarray
 ) -> int:
     """Write the flat index ``y * cols + x`` of every peak above the threshold; how many there are.
 
-    Positive floats order like their bits, and a maximum over integers runs in vector registers: rows
-    without anything above the threshold cost next to nothing.
+    ``flags`` is room for one byte a cell, rounded up to whole words, zero beyond the map.
     """
+    width = plane.shape[1]
+    _flag(plane.ravel(), width, rows * width, threshold, flags)
+    words = flags.view(np.uint64)
     count = 0
-    for y in range(rows):
-        top = np.int32(0)
-        for x in range(cols):
-            top = max(top, bits[y, x])
-        if top == 0 or np.int32(top).view(np.float32) <= threshold:
+    for word in range((rows * width + 7) // 8):
+        if words[word] == 0:
             continue
-        for x in range(cols):
-            if plane[y, x] > threshold and _is_peak(plane, y, x, rows, cols):
+        for i in range(8 * word, min(8 * word + 8, rows * width)):
+            y, x = i // width, i % width
+            if flags[i] and x < cols and _is_peak(plane, y, x, rows, cols):
                 cells[count] = y * cols + x
                 count += 1
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def strongest(plane: np.ndarray, cells: np.ndarray, cols: int, limit: int) -> np.ndarray:
     """Indices, ascending, of the ``limit`` highest cells; of equal ones the first."""
     values = np.empty(cells.size)
@@ -83,7 +105,7 @@ def strongest(plane: np.ndarray, cells: np.ndarray, cols: int, limit: int) -> np
     return np.sort(np.argsort(-values, kind="mergesort")[:limit])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _at(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
     """A cell's value, or -1 outside the field."""
     if 0 <= y < rows and 0 <= x < cols:
@@ -91,7 +113,7 @@ def _at(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
     return -1.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _quadratic(before: float, centre: float, after: float) -> tuple[float, float]:
     """Offset and rise of the parabola through three values; 0, 0 at borders and on plateaus."""
     bend = before - 2.0 * centre + after
@@ -101,15 +123,15 @@ def _quadratic(before: float, centre: float, after: float) -> tuple[float, float
     return offset, -0.25 * (before - after) * offset
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _one_sided(drop: float, variance: float) -> tuple[float, float]:
     """Offset towards the other side, and log rise, from the log drop to one neighbour of a known Gaussian."""
     offset = min(max(variance * drop - 0.5, -_REACH), _REACH)
     return offset, 0.5 * offset * offset / variance
 
 
-@njit(cache=True, nogil=True)
-def _log_quadratic(
+@kernel
+def _log_quadratic(  # noqa: PLR0911 - cases of the border and of neighbours
     before2: float, before: float, centre: float, after: float, after2: float, variance: float
 ) -> tuple[float, float]:
     """Offset and log rise of a Gaussian's top from five values along an axis (-1 = outside the field).
@@ -143,7 +165,7 @@ def _log_quadratic(
     return offset, -0.25 * (drop1 - drop0) * offset
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def refine(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, mode: int, variance: float
 ) -> tuple[float, float, float]:
@@ -165,29 +187,43 @@ def refine(
     return x + dx, y + dy, min(height, max(centre, 1.0))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _split(
-    plane: np.ndarray, cells: np.ndarray, rows: int, cols: int, peaks: np.ndarray, variance: float, error: float
+    plane: np.ndarray,
+    cells: np.ndarray,
+    rows: int,
+    cols: int,
+    peaks: np.ndarray,
+    variance: float,
+    error: float,
 ) -> int:
-    """Correct peaks that another one distorts, and add those hidden beside them; how many there are then."""
-    n = cells.size
+    """Correct peaks that another one distorts, and add those hidden beside them; how many there are then.
+
+    A first round corrects, so that the second, which may add, knows the neighbours well.
+    """
+    odd = np.empty(cells.size, np.int64)
+    count = 0
+    for i in range(cells.size):
+        odd[count] = i
+        if not fits(plane, cells[i] // cols, cells[i] % cols, rows, cols, peaks[i], variance, error):
+            count += 1
     found = np.empty((2, 3))
-    total = n
-    for sweep in range(2):
-        for i in range(n):
+    total = cells.size
+    for second in range(2):
+        for i in odd[:count]:
             y, x = cells[i] // cols, cells[i] % cols
-            if fits(plane, y, x, rows, cols, peaks[i], variance, error):
+            if second and fits(plane, y, x, rows, cols, peaks[i], variance, error):
                 continue
-            number = resolve(plane, y, x, rows, cols, peaks[:n], i, variance, error, found)
+            number = resolve(plane, y, x, rows, cols, peaks[: cells.size], i, variance, error, found)
             if number == 1:
                 peaks[i] = found[0]
-            elif number == 2 and sweep == 1:
+            elif number == 2 and second:
                 peaks[i], peaks[total] = found[0], found[1]
                 total += 1
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_peaks(
     heatmaps: np.ndarray,
     num_keypoints: int,
@@ -204,14 +240,14 @@ def find_peaks(
     Returns ``(N, 3)`` float64 = column, row (cells), height, by type and then in reading order, and the
     ``(num_keypoints + 1,)`` starts of the types. Of each type the ``max_peaks`` strongest are kept.
     """
-    bits = heatmaps.view(np.int32)
+    flags = np.zeros((heatmaps[0].size + 7) // 8 * 8, np.uint8)
     cells = np.empty(((rows + 1) // 2) * ((cols + 1) // 2), np.int32)
     limit = min(max_peaks, cells.size)
     peaks = np.empty((num_keypoints * limit * (2 if split_error > 0.0 else 1), 3))
     starts = np.zeros(num_keypoints + 1, np.int64)
     for k in range(num_keypoints):
         plane = heatmaps[k]
-        count = _scan(plane, bits[k], rows, cols, threshold, cells)
+        count = _scan(plane, rows, cols, threshold, flags, cells)
         chosen = cells[:count]
         if count > limit:
             chosen = chosen[strongest(plane, chosen, cols, limit)]

@@ -1,4 +1,4 @@
-"""Every constant of the decoder, checked when made; the meaning of each is in ``conf/decode/default.yaml``."""
+"""Every constant of the decoder, checked when made; ``conf/decode/default.yaml`` says what each means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pafpose.decode.peaks import REFINE
 from pafpose.errors import PafposeError
 
 _CHOICES = {"refine": REFINE, "interpolation": INTERPOLATION, "matching": MATCHING}
-_WHOLE = {"max_peaks": 1, "samples": 1, "min_keypoints": 1}  # key: smallest value
+_WHOLE = {"max_peaks": 1, "samples": 2, "min_keypoints": 1}  # key: smallest value
 _AT_LEAST_ZERO = ("peak_threshold", "split_error", "length_factor", "near", "near_score", "min_score")
 
 
