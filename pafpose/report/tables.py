@@ -1,0 +1,122 @@
+"""Tables of a report: the ranking, runs without a result, AP by keypoint and by kind of person; and the CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from html import escape
+
+from pafpose.report.charts import colour, ink, number
+from pafpose.report.collect import DONE, Run, metric_names
+from pafpose.report.statistics import has_score, ranked
+
+USUAL = ("AP", "AP50", "AP75", "APM", "APL", "AR")
+MOST_COLUMNS = 9
+
+
+def table_metrics(runs: Sequence[Run], metric: str) -> list[str]:
+    """The columns of the ranking: the metric, the usual ones, then others that are not per keypoint or kind."""
+    known = metric_names(runs)
+    extra = [name for name in known if not name.startswith(("AP", "AR"))]
+    chosen = [metric, *(n for n in USUAL if n in known), *extra]
+    return [name for name in dict.fromkeys(chosen) if name in known][:MOST_COLUMNS]
+
+
+def ranking(runs: Sequence[Run], metric: str) -> str:
+    """All runs, best first, sortable; those without a result at the end."""
+    ordered = ranked(runs, metric)
+    metrics, keys = table_metrics(runs, metric), list(runs[0].choices)
+    scores = [run.metrics[metric] for run in ordered if has_score(run, metric)]
+    low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
+    head = '<th class="n" data-first="up" data-order="up">#</th>'
+    head += "".join(f"<th>{escape(key)}</th>" for key in keys)
+    head += "".join(f'<th class="n">{escape(name)}</th>' for name in metrics)
+    head += "<th>state</th><th>run</th><th>command</th>"
+    rows = "".join(
+        _row(run, n, metrics=metrics, low=low, high=high) for n, run in enumerate(ordered, start=1)
+    )
+    return f'<div class="scroll"><table class="sortable"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _row(run: Run, place: int, *, metrics: Sequence[str], low: float, high: float) -> str:
+    cells = [f'<td class="n" data-v="{place}">{place if run.state == DONE else "–"}</td>']
+    cells += [f"<td>{escape(value)}</td>" for value in run.choices.values()]
+    for n, name in enumerate(metrics):
+        value = run.metrics.get(name)
+        if value is None:
+            cells.append('<td class="n" data-v=""></td>')
+        elif n == 0:
+            share = 100 * (0.1 + 0.9 * (value - low) / (high - low)) if high > low else 100
+            style = f' style="--share:{share:.0f}%"' if run.state == DONE else ""
+            cells.append(f'<td class="n score"{style} data-v="{value!r}">{number(value)}</td>')
+        else:
+            cells.append(f'<td class="n" data-v="{value!r}">{number(value)}</td>')
+    command = escape(run.command, quote=True)
+    cells.append(f'<td><span class="state" title="{escape(run.error, quote=True)}">{run.state}</span></td>')
+    cells.append(f'<td title="{escape(str(run.folder), quote=True)}">{escape(run.name)}</td>')
+    cells.append(f'<td><button data-copy="{command}" title="{command}">copy</button></td>')
+    text = " ".join([run.name, run.state, *(f"{k}={v}" for k, v in run.choices.items())])
+    return f'<tr class="{run.state}" data-text="{escape(text, quote=True)}">{"".join(cells)}</tr>'
+
+
+def troubles(runs: Sequence[Run]) -> str:
+    """Failed and unfinished runs with the reason."""
+    rows = "".join(
+        f'<tr class="{run.state}"><td>{escape(run.name)}</td><td><span class="state">{run.state}</span></td>'
+        f'<td>{escape(run.label if run.choices else "")}</td><td class="wrap">{escape(run.error)}</td></tr>'
+        for run in runs
+        if run.state != DONE
+    )
+    head = "<tr><th>run</th><th>state</th><th>choices</th><th>reason</th></tr>"
+    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+
+
+def keypoint_metrics(runs: Sequence[Run]) -> list[str]:
+    """Metrics ``AP_<keypoint>``, in the skeleton's order."""
+    names = [str(k) for run in runs[:1] for k in (run.config.get("skeleton") or {}).get("keypoints", [])]
+    known = set(metric_names(runs))
+    return [f"AP_{name}" for name in names if f"AP_{name}" in known]
+
+
+def kind_metrics(runs: Sequence[Run]) -> list[str]:
+    """Metrics by size of person, and the others ``AP_<kind>`` that are no keypoint, crowding for one."""
+    keypoints = set(keypoint_metrics(runs))
+    known = metric_names(runs)
+    sizes = [name for name in ("APM", "APL") if name in known]
+    return sizes + [name for name in known if name.startswith("AP_") and name not in keypoints]
+
+
+def cell_table(runs: Sequence[Run], names: Sequence[str], *, upright: bool) -> str:
+    """Runs by metrics, coloured over the whole table from its lowest to its highest value."""
+    values = [run.metrics[name] for run in runs for name in names if name in run.metrics]
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    kind = ' class="up"' if upright else ""
+    head = "<th>run</th>" + "".join(
+        f"<th{kind}><span>{escape(name.removeprefix('AP_').replace('_', ' '))}</span></th>" for name in names
+    )
+    body = []
+    for run in runs:
+        cells = [f"<td>{escape(run.label)}</td>"]
+        for name in names:
+            value = run.metrics.get(name)
+            share = 0.0 if value is None or high <= low else (value - low) / (high - low)
+            style = "" if value is None else f' style="background:{colour(share)};color:{ink(share)}"'
+            cells.append(f'<td class="cell"{style}>{"" if value is None else number(value, digits=2)}</td>')
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    return f'<div class="scroll"><table class="cells"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+
+
+def to_csv(runs: Sequence[Run], metric: str) -> str:
+    """Every run with its choices, all its metrics and its command."""
+    keys, metrics = list(runs[0].choices), metric_names(runs)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["rank", "run", "state", *keys, *metrics, "error", "command"])
+    for n, run in enumerate(ranked(runs, metric), start=1):
+        rank = n if has_score(run, metric) else ""
+        values = [run.metrics.get(name, "") for name in metrics]
+        writer.writerow(
+            [rank, run.name, run.state, *run.choices.values(), *values, run.error, run.command]
+        )
+    return out.getvalue()
