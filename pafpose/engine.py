@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import Logger
 from pafpose import api
 from pafpose.config import Config, build, plain
 from pafpose.errors import PafposeError
+from pafpose.models.summary import describe, summarise
 from pafpose.module import PoseModule
 from pafpose.utils.log import print_config, quiet_known_warnings
 
@@ -42,7 +43,7 @@ def train(cfg: Config) -> dict[str, float]:
     trainer = build_trainer(cfg)
     if trainer.is_global_zero:
         save_config(cfg, folder)
-        log.info("%s", module.network.summary())
+        log.info("%s", describe(summarise(module.network, size=cfg.augment.crop)))
     if cfg.compile:
         module.network.compile()
     resume = api.find_checkpoint(cfg.ckpt_path, prefer=("last", "best")) if cfg.ckpt_path else None

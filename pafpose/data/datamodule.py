@@ -208,13 +208,15 @@ class PoseDataModule(LightningDataModule):
         return self.val_dataloader()
 
     def _loader(self, dataset: PoseDataset, **how: Any) -> DataLoader[Any]:
+        # Workers are the parallelism. OpenCV's pool must be gone before they are forked: stopping it in a
+        # child waits for ever, because its threads do not exist there.
+        cv2.setNumThreads(0)
         return DataLoader(
             dataset,
             collate_fn=collate,
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=_start_worker,
             **how,
         )
 
@@ -222,10 +224,6 @@ class PoseDataModule(LightningDataModule):
 def default_workers() -> int:
     """Loader processes for this machine: half its cores, 1 to 8; one keeps up with a CPU's training."""
     return min(8, max(1, len(os.sched_getaffinity(0)) // 2))
-
-
-def _start_worker(worker: int) -> None:
-    cv2.setNumThreads(0)  # workers are the parallelism
 
 
 def _refuse_overlap(train: PoseIndex, val: PoseIndex) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
@@ -350,3 +352,11 @@ def test_contact_sheet(folder, coco18):
 def test_bad_settings(change, message):
     with pytest.raises(PafposeError, match=message):
         SyntheticSettings(**change)
+
+
+def test_drawing_children_do_not_wait_for_threads_of_their_parent(tmp_path: Path, coco18: Skeleton) -> None:
+    """OpenCV's thread pool, once used, must not hang the processes forked after it."""
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (31, 31), 0)  # starts the pool
+    write_dataset(tmp_path / "set", SyntheticSettings(train_count=4, val_count=2), skeleton=coco18, workers=2)
+    assert len(list((tmp_path / "set").rglob("*.jpg"))) == 6

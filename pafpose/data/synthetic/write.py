@@ -110,7 +110,8 @@ def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers
     shares = [(folder, settings, cast, n, workers) for n in range(workers)]
     if workers == 1:
         records = _write_share(*shares[0])
-    else:  # children only draw: they touch neither torch nor its threads
+    else:  # children only draw: they touch neither torch's threads nor OpenCV's, which end here
+        cv2.setNumThreads(0)
         context = get_context("fork" if sys.platform.startswith("linux") else "spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             records = [
@@ -132,7 +133,6 @@ def _write_share(
     folder: Path, settings: SyntheticSettings, cast: Cast, first: int, step: int
 ) -> list[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
     """Draw and write every ``step``-th picture; (split, image record, annotations) of each."""
-    cv2.setNumThreads(1)
     records = []
     for split in SPLITS:
         for index in range(first, settings.count(split), step):
