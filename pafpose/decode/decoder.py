@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pafpose.decode.device import find_candidates
 from pafpose.decode.grouping import collect_people, group_peaks
 from pafpose.decode.kernel import kernel
 from pafpose.decode.limbs import INTERPOLATION, find_links, sample_positions, samples_needed
@@ -19,6 +21,8 @@ from pafpose.decode.settings import DecodeSettings
 from pafpose.errors import PafposeError
 from pafpose.fields import People
 from pafpose.skeleton import Skeleton
+
+KERNELS = ("auto", "numba", "torch")
 
 
 class Plan(NamedTuple):
@@ -117,11 +121,21 @@ def _float32(field: Tensor | np.ndarray) -> np.ndarray:
     return np.require(field, np.float32, ["C", "W"])  # numba would compile once more for read-only arrays
 
 
+def _in_threads(job: Callable[[int], Any], count: int) -> list[Any]:
+    """``job(0) .. job(count - 1)``, on as many threads as the machine has cores."""
+    workers = min(count, os.cpu_count() or 1)
+    if workers < 2:
+        return [job(index) for index in range(count)]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(job, range(count)))
+
+
 class Decoder:
     """Turns fields into people; made once, used from any thread.
 
     ``stride`` is the fields', ``heatmap_sigma`` (input px) the Gaussians' they were trained with, and
-    ``background`` whether the heatmaps end with a background channel.
+    ``background`` whether the heatmaps end with a background channel. ``kernel``: ``auto`` takes numba for
+    fields in the host's memory and torch elsewhere; ``numba`` and ``torch`` insist. Both mean the same.
     """
 
     def __init__(
@@ -132,13 +146,16 @@ class Decoder:
         stride: int,
         heatmap_sigma: float,
         background: bool = True,
+        kernel: str = "auto",
     ) -> None:
+        if kernel not in KERNELS:
+            raise PafposeError(f"decoder: kernel={kernel}: choose one of {', '.join(KERNELS)}")
         if stride < 1 or not heatmap_sigma > 0:
             raise PafposeError(
                 f"decoder: stride={stride}, heatmap_sigma={heatmap_sigma}: both must be above 0; take them "
                 "from head.stride and heatmap.sigma"
             )
-        self.skeleton, self.settings, self.stride = skeleton, settings, int(stride)
+        self.skeleton, self.settings, self.stride, self.kernel = skeleton, settings, int(stride), kernel
         self.num_heatmaps = skeleton.num_keypoints + int(background)
         self.num_pafs = 2 * skeleton.num_limbs
         self.plan = make_plan(skeleton, settings, stride=self.stride, heatmap_sigma=float(heatmap_sigma))
@@ -151,6 +168,8 @@ class Decoder:
         """
         self._check(heatmaps, pafs, dimensions=3)
         device = heatmaps.device if isinstance(heatmaps, Tensor) else torch.device("cpu")
+        if self._in_torch(device):
+            return self._decode_there(heatmaps[None], pafs[None], [tuple(heatmaps.shape[-2:])])[0]
         return self._people(_float32(heatmaps), _float32(pafs), None, device)
 
     def decode_batch(
@@ -167,21 +186,29 @@ class Decoder:
         self._check(heatmaps, pafs, dimensions=4)
         device = heatmaps.device if isinstance(heatmaps, Tensor) else torch.device("cpu")
         sizes = self._valid_cells(valid, len(heatmaps), tuple(heatmaps.shape[-2:]))
+        if self._in_torch(device):
+            return self._decode_there(heatmaps, pafs, sizes)
         heat, paf = _float32(heatmaps), _float32(pafs)
-        jobs = range(len(heat))
-
-        def one(index: int) -> People:
-            return self._people(heat[index], paf[index], sizes[index], device)
-
-        workers = min(len(heat), os.cpu_count() or 1)
-        if workers < 2:
-            return [one(index) for index in jobs]
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(one, jobs))
+        return _in_threads(lambda i: self._people(heat[i], paf[i], sizes[i], device), len(heat))
 
     def warm_up(self) -> None:
         """Compile the kernels, or load them from numba's cache, so that the first photo does not wait."""
         self(np.zeros((self.num_heatmaps, 4, 4), np.float32), np.zeros((self.num_pafs, 4, 4), np.float32))
+
+    def _in_torch(self, device: torch.device) -> bool:
+        return self.kernel == "torch" or (self.kernel == "auto" and device.type != "cpu")
+
+    def _decode_there(
+        self, heatmaps: Tensor | np.ndarray, pafs: Tensor | np.ndarray, sizes: list[tuple[int, int]]
+    ) -> list[People]:
+        """Peaks and limbs where the fields are, grouping here."""
+        heat, paf = (torch.as_tensor(field).detach().float() for field in (heatmaps, pafs))
+        found = find_candidates(heat, paf, sizes, self.plan)
+        if found is None:
+            _refuse_values(_float32(heat), _float32(paf))
+        people = _in_threads(lambda i: group_links(*found[i], self.plan), len(found))
+        device = heat.device
+        return [People(torch.from_numpy(k).to(device), torch.from_numpy(s).to(device)) for k, s in people]
 
     def _people(
         self, heatmaps: np.ndarray, pafs: np.ndarray, size: tuple[int, int] | None, device: torch.device
@@ -229,7 +256,7 @@ class Decoder:
         return [(min(int(r), size[0]), min(int(c), size[1])) for r, c in cells]
 
 
-def _refuse_values(heatmaps: np.ndarray, pafs: np.ndarray) -> None:
+def _refuse_values(heatmaps: np.ndarray, pafs: np.ndarray) -> NoReturn:
     """Say which field holds NaN or infinity."""
     names = [name for name, field in (("heatmaps", heatmaps), ("pafs", pafs)) if not np.isfinite(field).all()]
     raise PafposeError(

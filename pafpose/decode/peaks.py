@@ -210,11 +210,12 @@ def _split(
     found = np.empty((2, 3))
     total = cells.size
     for second in range(2):
+        known = peaks[: cells.size].copy()
         for i in odd[:count]:
             y, x = cells[i] // cols, cells[i] % cols
-            if second and fits(plane, y, x, rows, cols, peaks[i], variance, error):
+            if second and fits(plane, y, x, rows, cols, known[i], variance, error):
                 continue
-            number = resolve(plane, y, x, rows, cols, peaks[: cells.size], i, variance, error, found)
+            number = resolve(plane, y, x, rows, cols, known, i, variance, error, found)
             if number == 1:
                 peaks[i] = found[0]
             elif number == 2 and second:
