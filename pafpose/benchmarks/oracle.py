@@ -1,7 +1,10 @@
-"""The tables and curves of docs/oracle.md: python -m pafpose.benchmarks.oracle FOLDER data=coco_mini data.root=DIR
+"""The tables and curves of docs/oracle.md.
 
-Every run is ``scripts/oracle.py`` with the same choices. Results are kept in FOLDER/results.json as they come,
-so a stopped benchmark goes on where it was; FOLDER/tables.md and FOLDER/oracle_robustness.png are drawn from it.
+``python -m pafpose.benchmarks.oracle FOLDER data=coco_mini data.root=DIR oracle.split=both``
+
+Every run is ``scripts/oracle.py`` with the same choices. Results are kept in FOLDER/results.json as they
+come, so a stopped benchmark goes on where it was; FOLDER/tables.md and FOLDER/oracle_robustness.png are
+made from it.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +21,8 @@ from pafpose.config import settings as read_settings
 from pafpose.engine import write_json
 from pafpose.oracle import OracleSettings
 from pafpose.utils.log import quiet_known_warnings
+
+log = logging.getLogger(__name__)
 
 Grid = Mapping[str, Sequence[object]]
 
@@ -82,7 +88,7 @@ class Results:
             cfg = load_config([*self.common, *choices], name="oracle")
             self.known[key] = compute(cfg, read_settings(OracleSettings, cfg.oracle, "oracle"))
             write_json(self.path, self.known)
-            print(f"{self.known[key]['AP']:.3f}  {key}", flush=True)
+            log.info("%.3f  %s", self.known[key]["AP"], key)
         return self.known[key]
 
 
@@ -151,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("overrides", nargs="*", help="data=coco_mini data.root=DIR oracle.split=both")
     given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     quiet_known_warnings()
     results = Results(given.folder, given.overrides)
     blocks = [table(name, grid, results) for name, grid in list(GRIDS.items())[:4]]
@@ -158,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     blocks += [table(name, grid, results) for name, grid in list(GRIDS.items())[4:]]
     draw(curves, given.folder / "oracle_robustness.png")
     (given.folder / "tables.md").write_text("\n".join([*blocks, "### robustness\n", curves_table(curves)]))
-    print(f"tables   {given.folder / 'tables.md'}")
+    log.info("tables   %s", given.folder / "tables.md")
 
 
 if __name__ == "__main__":
