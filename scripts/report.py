@@ -12,10 +12,16 @@ from pafpose.report import ReportSettings, write_report
 
 def main() -> None:
     """Write report.html and report.csv; say where."""
-    parser = argparse.ArgumentParser(description="One self-contained HTML page, and a CSV, about the runs of a sweep.")
-    parser.add_argument("folders", nargs="+", type=Path, help="folders that -m wrote; several make one report")
+    parser = argparse.ArgumentParser(
+        description="One self-contained HTML page, and a CSV, about the runs of a sweep."
+    )
+    parser.add_argument(
+        "folders", nargs="+", type=Path, help="folders that -m wrote; several make one report"
+    )
     parser.add_argument("--metric", default="AP", help="what to rank by, higher is better (default: AP)")
-    parser.add_argument("--output", type=Path, help="the html file (default: report.html in the first folder)")
+    parser.add_argument(
+        "--output", type=Path, help="the html file (default: report.html in the first folder)"
+    )
     parser.add_argument("--title", help="heading of the page (default: the folder's name)")
     try:
         path = write_report(ReportSettings(**vars(parser.parse_args())))

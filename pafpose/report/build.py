@@ -28,7 +28,9 @@ class ReportSettings:
     def __post_init__(self) -> None:
         for folder in self.folders:
             if not Path(folder).is_dir():
-                raise PafposeError(f"{folder}: no such folder; give one that a sweep wrote (outputs/train/multiruns/DATE)")
+                raise PafposeError(
+                    f"{folder}: no such folder; give one that a sweep wrote (outputs/train/multiruns/DATE)"
+                )
 
 
 def write_report(settings: ReportSettings) -> Path:

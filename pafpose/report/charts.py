@@ -30,7 +30,9 @@ def nice_ticks(low: float, high: float, *, count: int = 5) -> list[float]:
     raw = (high - low) / count
     power = 10 ** math.floor(math.log10(raw))
     step = min((m * power for m in (1, 2, 2.5, 5, 10)), key=lambda s: abs(s - raw))
-    return [float(v) for v in np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1) * step]
+    return [
+        float(v) for v in np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1) * step
+    ]
 
 
 def colour(share: float) -> str:
@@ -53,7 +55,7 @@ def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def effect_chart(effect: Effect, domain: tuple[float, float], *, width: int = 760) -> str:
+def effect_chart(effect: Effect, domain: tuple[float, float], *, width: int = 1100) -> str:
     """One row per value: every run a dot, the mean a line, one standard deviation a band; numbers beside."""
     left, right, row, top = 170, 200, 26, 8
     height = top + row * len(effect.levels) + 24
@@ -70,12 +72,17 @@ def effect_chart(effect: Effect, domain: tuple[float, float], *, width: int = 76
     ]
     for n, level in enumerate(effect.levels):
         y = top + row * (n + 0.5)
-        parts.append(f'<text class="name" x="{left - 12}" y="{y + 4}" text-anchor="end">{_short(level.value)}</text>')
+        parts.append(
+            f'<text class="name" x="{left - 12}" y="{y + 4}" text-anchor="end">{_short(level.value)}</text>'
+        )
         if math.isfinite(level.spread):
             a, b = (x(min(max(level.mean + s * level.spread, domain[0]), domain[1])) for s in (-1, 1))
-            parts.append(f'<rect class="band" x="{a:.1f}" width="{b - a:.1f}" y="{y - 8}" height="16" rx="3"/>')
+            parts.append(
+                f'<rect class="band" x="{a:.1f}" width="{b - a:.1f}" y="{y - 8}" height="16" rx="3"/>'
+            )
         parts += [f'<circle class="dot" cx="{x(s):.1f}" cy="{y}" r="3"/>' for s in level.scores]
-        parts.append(f'<line class="mean" x1="{x(level.mean):.1f}" x2="{x(level.mean):.1f}" y1="{y - 9}" y2="{y + 9}"/>')
+        m = f"{x(level.mean):.1f}"
+        parts.append(f'<line class="mean" x1="{m}" x2="{m}" y1="{y - 9}" y2="{y + 9}"/>')
         spread = f" ± {number(level.spread)}" if math.isfinite(level.spread) else ""
         mark = ' class="best"' if level.mean == best else ""
         parts.append(
@@ -91,14 +98,20 @@ def interaction_chart(pair: Interaction) -> str:
     low, high = np.nanmin(pair.means), np.nanmax(pair.means)
     parts = [
         f'<text class="axis" x="{left}" y="14">{escape(pair.column_key)} →</text>',
-        f'<text class="axis" x="{left - 12}" y="{top - 10}" text-anchor="end">{escape(pair.row_key)} ↓</text>',
+        f'<text class="axis" x="{left - 12}" y="{top - 10}" text-anchor="end">{escape(pair.row_key)} ↓'
+        "</text>",
     ]
     for j, column in enumerate(pair.columns):
         x = left + cell * (j + 0.5)
-        parts.append(f'<text class="name" x="{x}" y="{top - 10}" text-anchor="middle">{_short(column, cell // 7)}</text>')
+        parts.append(
+            f'<text class="name" x="{x}" y="{top - 10}" text-anchor="middle">'
+            f"{_short(column, cell // 7)}</text>"
+        )
     for i, name in enumerate(pair.rows):
         y = top + row * i
-        parts.append(f'<text class="name" x="{left - 12}" y="{y + 21}" text-anchor="end">{_short(name)}</text>')
+        parts.append(
+            f'<text class="name" x="{left - 12}" y="{y + 21}" text-anchor="end">{_short(name)}</text>'
+        )
         for j, column in enumerate(pair.columns):
             mean, count = float(pair.means[i, j]), int(pair.counts[i, j])
             box = f'x="{left + cell * j + 1}" y="{y + 1}" width="{cell - 2}" height="{row - 2}" rx="3"'
@@ -107,7 +120,7 @@ def interaction_chart(pair: Interaction) -> str:
                 continue
             share = (mean - low) / (high - low) if high > low else 0.5
             parts.append(
-                f'<g><title>{escape(name)}, {escape(column)}: {number(mean)}, n = {count}</title>'
+                f"<g><title>{escape(name)}, {escape(column)}: {number(mean)}, n = {count}</title>"
                 f'<rect {box} fill="{colour(share)}"/><text x="{left + cell * (j + 0.5)}" y="{y + 21}" '
                 f'text-anchor="middle" fill="{ink(share)}">{number(mean)}</text></g>'
             )
@@ -115,7 +128,9 @@ def interaction_chart(pair: Interaction) -> str:
     return _svg(width, height, parts, f"{pair.row_key} by {pair.column_key}")
 
 
-def curve_chart(curves: Sequence[tuple[str, Curve]], title: str, *, width: int = 560, height: int = 300) -> str:
+def curve_chart(
+    curves: Sequence[tuple[str, Curve]], title: str, *, width: int = 560, height: int = 300
+) -> str:
     """Lines over steps; the first ones, which are the best runs, in colour and on top, the rest grey."""
     left, right, top, bottom = 56, 12, 28, 28
     steps = padded([float(s) for _, c in curves for s in c.steps], 0.0)
@@ -140,8 +155,8 @@ def curve_chart(curves: Sequence[tuple[str, Curve]], title: str, *, width: int =
         style = f'style="stroke:{COLOURS[n]}" class="curve top"' if n < len(COLOURS) else 'class="curve"'
         name = f"<title>{escape(label)}</title>"
         if len(curve.steps) == 1:
-            x, y = points(curve).split(",")
-            parts.append(f'<circle {style} cx="{x}" cy="{y}" r="3">{name}</circle>')
+            cx, cy = points(curve).split(",")
+            parts.append(f'<circle {style} cx="{cx}" cy="{cy}" r="3">{name}</circle>')
         else:
             parts.append(f'<polyline {style} points="{points(curve)}">{name}</polyline>')
     return _svg(width, height, parts, title)

@@ -84,7 +84,10 @@ def with_choices(runs: Sequence[Run]) -> list[Run]:
     """
     given = [dict(_split(override) for override in run.overrides) for run in runs]
     keys = list(dict.fromkeys(key for one in given for key in one))
-    table = [{key: one[key] if key in one else _default(run, key) for key in keys} for run, one in zip(runs, given, strict=True)]
+    table = [
+        {key: one[key] if key in one else _default(run, key) for key in keys}
+        for run, one in zip(runs, given, strict=True)
+    ]
     varied = [key for key in keys if len({row[key] for row in table}) > 1]
     return [
         Run(**{**run.__dict__, "choices": {key: row[key] for key in varied}})

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,9 @@ def thin(curve: Curve, points: int = POINTS) -> Curve:
     if len(curve.steps) <= points:
         return curve
     parts = np.array_split(np.arange(len(curve.steps)), points)
-    return Curve(*(np.array([values[part].mean() for part in parts]) for values in (curve.steps, curve.values)))
+    return Curve(
+        *(np.array([values[part].mean() for part in parts]) for values in (curve.steps, curve.values))
+    )
 
 
 def _read_events(folder: Path) -> dict[str, Curve]:
@@ -62,7 +65,7 @@ def _read_events(folder: Path) -> dict[str, Curve]:
     return {tag: thin(_curve(events.Scalars(tag))) for tag in events.Tags()["scalars"]}
 
 
-def _curve(scalars: Sequence[object]) -> Curve:
-    pairs = np.array([(s.step, s.value) for s in scalars], float)  # type: ignore[attr-defined]
+def _curve(scalars: Sequence[Any]) -> Curve:
+    pairs = np.array([(s.step, s.value) for s in scalars], float).reshape(-1, 2)
     pairs = pairs[np.isfinite(pairs[:, 1])]
     return Curve(pairs[:, 0], pairs[:, 1])

@@ -60,15 +60,23 @@ def cards(runs: Sequence[Run], metric: str) -> str:
         content.append((f"median {metric}", charts.number(float(np.median(scores))), ""))
         if best.choices:
             content.append(("best run", best.label, "words"))
-    return '<div class="cards">' + "".join(
-        f'<div class="card"><span class="soft">{escape(name)}</span><b class="{kind}">{escape(value)}</b></div>'
-        for name, value, kind in content
-    ) + "</div>"
+    return (
+        '<div class="cards">'
+        + "".join(
+            f'<div class="card"><span class="soft">{escape(name)}</span>'
+            f'<b class="{kind}">{escape(value)}</b></div>'
+            for name, value, kind in content
+        )
+        + "</div>"
+    )
 
 
 def ranking_section(runs: Sequence[Run], metric: str) -> str:
     """The table, with a filter when there are many runs."""
-    search = '<div class="bar"><input id="filter" placeholder="filter: width=8 caps=bbox"><span id="shown" class="soft"></span></div>'
+    search = (
+        '<div class="bar"><input id="filter" size="36" placeholder="filter, for example width=8 caps=bbox">'
+        '<span id="shown" class="soft"></span></div>'
+    )
     return (
         f"<p class=soft>Best {escape(metric)} first. Click a heading to sort.</p>"
         + (search if len(runs) > FEW else "")
@@ -82,13 +90,14 @@ def effect_section(found: Sequence[Effect], metric: str) -> str:
         return ""
     domain = charts.padded([score for effect in found for level in effect.levels for score in level.scores])
     text = (
-        f"<p class=soft>Each dot is a run. The line is the mean of {escape(metric)} over all other choices, the band "
-        "one standard deviation. Choices that explain most of the variance come first; in sweeps that are not "
-        "full grids the other choices differ between the rows, so take small differences with care.</p>"
+        f"<p class=soft>Each dot is a run. The line is the mean of {escape(metric)} over all other choices, "
+        "the band one standard deviation. Choices that explain most of the variance come first; in sweeps "
+        "that are not full grids the other choices differ between the rows, so take small differences with "
+        "care.</p>"
     )
     parts = [
-        f"<h3>{escape(effect.key)} <span class=soft>explains {100 * effect.share:.0f} % of the variance, "
-        f"best − worst mean {charts.number(effect.gain)}</span></h3>{charts.effect_chart(effect, domain)}"
+        f"<h3>{escape(effect.key)} <span class=soft>{_strength(effect)}</span></h3>"
+        f"{charts.effect_chart(effect, domain)}"
         for effect in found[:MOST_EFFECTS]
     ]
     return text + "".join(parts)
@@ -100,7 +109,8 @@ def interaction_section(runs: Sequence[Run], metric: str) -> str:
     if not pairs:
         return ""
     options = "".join(
-        f'<option value="{n}">{escape(p.row_key)} × {escape(p.column_key)} ({100 * p.strength:.0f} %)</option>'
+        f'<option value="{n}">{escape(p.row_key)} × {escape(p.column_key)} '
+        f"({100 * p.strength:.0f} %)</option>"
         for n, p in enumerate(pairs)
     )
     maps = "".join(
@@ -108,16 +118,14 @@ def interaction_section(runs: Sequence[Run], metric: str) -> str:
         for n, pair in enumerate(pairs)
     )
     return (
-        f"<p class=soft>Mean {escape(metric)} over the remaining choices. In brackets how much of the differences "
-        "between the cells is <i>not</i> the sum of two separate effects: 0 % means that either can be chosen "
-        "without looking at the other.</p>"
+        f"<p class=soft>Mean {escape(metric)} over the remaining choices. In brackets how much of the "
+        "differences between the cells is <i>not</i> the sum of two separate effects: 0 % means that either "
+        "can be chosen without looking at the other.</p>"
         f'<div class="bar"><select id="pair">{options}</select></div>{maps}'
     )
 
 
-def curve_section(
-    runs: Sequence[Run], curves: Mapping[Path, Mapping[str, Curve]], *, metric: str
-) -> str:
+def curve_section(runs: Sequence[Run], curves: Mapping[Path, Mapping[str, Curve]], *, metric: str) -> str:
     """A chart for each of the main tags; the best runs in colour."""
     tags = choose_tags(curves.values())
     if not tags:
@@ -175,8 +183,9 @@ def trouble_section(runs: Sequence[Run]) -> str:
     if all(run.state == DONE for run in runs):
         return ""
     text = (
-        "<p class=soft>Not part of any mean above. The command of the sweep with hydra.sweep.dir set to its folder "
-        "runs these again and leaves finished ones alone. A run that is still going counts as unfinished.</p>"
+        "<p class=soft>Not part of any mean above. The command of the sweep with hydra.sweep.dir set to its "
+        "folder runs these again and leaves finished ones alone. A run that is still going counts as "
+        "unfinished.</p>"
     )
     return text + tables.troubles(runs)
 
@@ -187,12 +196,20 @@ def command_section(runs: Sequence[Run]) -> str:
     return f"<p class=soft>In the order of the ranking; every line runs alone.</p><pre>{lines}</pre>"
 
 
+def _strength(effect: Effect) -> str:
+    gain = f"best − worst mean {charts.number(effect.gain)}"
+    if all(len(level.scores) == 1 for level in effect.levels):
+        return f"{gain}, one run each: no spread known"
+    return f"explains {100 * effect.share:.0f} % of the variance, {gain}"
+
+
 def _figure(path: Path | None) -> str:
     uri = data_uri(path) if path else None
     if path is None or uri is None:
         return "<figure></figure>"
-    return f'<figure><img src="{uri}" alt="{escape(path.name, quote=True)}"><figcaption>{escape(path.name)}</figcaption></figure>'
+    name = escape(path.name, quote=True)
+    return f'<figure><img src="{uri}" alt="{name}"><figcaption>{name}</figcaption></figure>'
 
 
 def _id(name: str) -> str:
-    return name.lower().replace(" ", "-") if name != "Ranking" else "ranking"
+    return name.lower().replace(" ", "-")

@@ -73,7 +73,7 @@ def has_score(run: Run, metric: str) -> bool:
 
 
 def effects(runs: Sequence[Run], metric: str) -> list[Effect]:
-    """The choices, the one that explains most first; choices without two values among finished runs left out."""
+    """The choices that have two values or more among finished runs, the one that explains most first."""
     runs = [run for run in runs if has_score(run, metric)]
     found = [_effect(runs, key, metric) for key in _keys(runs)]
     return sorted((e for e in found if len(e.levels) > 1), key=lambda e: -e.share)
@@ -126,7 +126,9 @@ def _keys(runs: Sequence[Run]) -> list[str]:
 def _effect(runs: Sequence[Run], key: str, metric: str) -> Effect:
     names = level_names([run.choices[key] for run in runs])
     levels = [
-        Level(value, tuple(run.metrics[metric] for run, name in zip(runs, names, strict=True) if name == value))
+        Level(
+            value, tuple(run.metrics[metric] for run, name in zip(runs, names, strict=True) if name == value)
+        )
         for value in ordered(names)
     ]
     return Effect(key, tuple(levels), share_of_variance([level.scores for level in levels]))

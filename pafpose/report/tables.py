@@ -1,4 +1,4 @@
-"""Tables of a report: the ranking, runs without a result, AP by keypoint and by kind of person; and the CSV."""
+"""Tables of a report: the ranking, runs without a result, AP by keypoint and kind of person; the CSV."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ MOST_COLUMNS = 9
 
 
 def table_metrics(runs: Sequence[Run], metric: str) -> list[str]:
-    """The columns of the ranking: the metric, the usual ones, then others that are not per keypoint or kind."""
+    """The columns of the ranking: the metric, the usual ones, then others that differ between runs."""
     known = metric_names(runs)
-    extra = [name for name in known if not name.startswith(("AP", "AR"))]
+    others = [name for name in known if not name.startswith(("AP", "AR"))]
+    extra = [name for name in others if len({run.metrics[name] for run in runs if name in run.metrics}) > 1]
     chosen = [metric, *(n for n in USUAL if n in known), *extra]
     return [name for name in dict.fromkeys(chosen) if name in known][:MOST_COLUMNS]
 
@@ -29,18 +30,26 @@ def ranking(runs: Sequence[Run], metric: str) -> str:
     metrics, keys = table_metrics(runs, metric), list(runs[0].choices)
     scores = [run.metrics[metric] for run in ordered if has_score(run, metric)]
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
-    head = '<th class="n" data-first="up" data-order="up">#</th>'
+    head = '<th class="n" data-first="up" data-order="up">#</th><th>run</th>'
     head += "".join(f"<th>{escape(key)}</th>" for key in keys)
     head += "".join(f'<th class="n">{escape(name)}</th>' for name in metrics)
-    head += "<th>state</th><th>run</th><th>command</th>"
+    head += "<th>state</th><th>command</th>"
     rows = "".join(
         _row(run, n, metrics=metrics, low=low, high=high) for n, run in enumerate(ordered, start=1)
     )
-    return f'<div class="scroll"><table class="sortable"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return _table(head, rows, kind="sortable")
+
+
+def _table(head: str, rows: str, *, kind: str) -> str:
+    return (
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
 
 
 def _row(run: Run, place: int, *, metrics: Sequence[str], low: float, high: float) -> str:
     cells = [f'<td class="n" data-v="{place}">{place if run.state == DONE else "–"}</td>']
+    cells.append(f'<td title="{escape(str(run.folder), quote=True)}">{escape(run.name)}</td>')
     cells += [f"<td>{escape(value)}</td>" for value in run.choices.values()]
     for n, name in enumerate(metrics):
         value = run.metrics.get(name)
@@ -54,7 +63,6 @@ def _row(run: Run, place: int, *, metrics: Sequence[str], low: float, high: floa
             cells.append(f'<td class="n" data-v="{value!r}">{number(value)}</td>')
     command = escape(run.command, quote=True)
     cells.append(f'<td><span class="state" title="{escape(run.error, quote=True)}">{run.state}</span></td>')
-    cells.append(f'<td title="{escape(str(run.folder), quote=True)}">{escape(run.name)}</td>')
     cells.append(f'<td><button data-copy="{command}" title="{command}">copy</button></td>')
     text = " ".join([run.name, run.state, *(f"{k}={v}" for k, v in run.choices.items())])
     return f'<tr class="{run.state}" data-text="{escape(text, quote=True)}">{"".join(cells)}</tr>'
@@ -68,8 +76,7 @@ def troubles(runs: Sequence[Run]) -> str:
         for run in runs
         if run.state != DONE
     )
-    head = "<tr><th>run</th><th>state</th><th>choices</th><th>reason</th></tr>"
-    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    return _table("<th>run</th><th>state</th><th>choices</th><th>reason</th>", rows, kind="plain")
 
 
 def keypoint_metrics(runs: Sequence[Run]) -> list[str]:
@@ -97,14 +104,14 @@ def cell_table(runs: Sequence[Run], names: Sequence[str], *, upright: bool) -> s
     )
     body = []
     for run in runs:
-        cells = [f"<td>{escape(run.label)}</td>"]
+        cells = [f'<td class="label">{escape(run.label)}</td>']
         for name in names:
             value = run.metrics.get(name)
             share = 0.0 if value is None or high <= low else (value - low) / (high - low)
             style = "" if value is None else f' style="background:{colour(share)};color:{ink(share)}"'
             cells.append(f'<td class="cell"{style}>{"" if value is None else number(value, digits=2)}</td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
-    return f'<div class="scroll"><table class="cells"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    return _table(head, "".join(body), kind="cells")
 
 
 def to_csv(runs: Sequence[Run], metric: str) -> str:
@@ -116,7 +123,5 @@ def to_csv(runs: Sequence[Run], metric: str) -> str:
     for n, run in enumerate(ranked(runs, metric), start=1):
         rank = n if has_score(run, metric) else ""
         values = [run.metrics.get(name, "") for name in metrics]
-        writer.writerow(
-            [rank, run.name, run.state, *run.choices.values(), *values, run.error, run.command]
-        )
+        writer.writerow([rank, run.name, run.state, *run.choices.values(), *values, run.error, run.command])
     return out.getvalue()

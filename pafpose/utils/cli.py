@@ -61,7 +61,9 @@ def run_job(main: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
         raise
 
 
-def run_recorded(main: Callable[[DictConfig], Any], cfg: DictConfig, *, fingerprint: str | None = None) -> Any:
+def run_recorded(
+    main: Callable[[DictConfig], Any], cfg: DictConfig, *, fingerprint: str | None = None
+) -> Any:
     """Call ``main``; running, done or failed goes to ``status.json``. A killed run stays at running."""
     if not HydraConfig.initialized() or not status.is_first_process():
         return main(cfg)

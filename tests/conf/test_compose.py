@@ -23,7 +23,7 @@ def options(group: str) -> list[str]:
 EXPERIMENTS = options("experiment")
 
 
-@pytest.mark.parametrize("group", [*GROUPS, "experiment", "debug", "sweep", "paths"])
+@pytest.mark.parametrize("group", [*GROUPS, "experiment", "debug", "paths"])
 def test_every_option_composes_and_resolves(group: str) -> None:
     assert options(group)
     for option in options(group):
