@@ -83,7 +83,7 @@ def with_choices(runs: Sequence[Run]) -> list[Run]:
     Where a run does not override such a key, its value comes from the run's config, else ``default``.
     """
     given = [dict(_split(override) for override in run.overrides) for run in runs]
-    keys = list(dict.fromkeys(key for one in given for key in one))
+    keys = list(dict.fromkeys(key for one in given for key in one if key != "sweep"))  # says how, not what
     table = [
         {key: one[key] if key in one else _default(run, key) for key in keys}
         for run, one in zip(runs, given, strict=True)
