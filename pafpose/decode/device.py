@@ -70,7 +70,7 @@ def find_candidates(
     ``sizes`` are the valid rows and columns of each picture.
     """
     dtype = torch.float32 if heatmaps.device.type == "mps" else torch.float64
-    rows, cols = torch.tensor(sizes, device=heatmaps.device).T
+    rows, cols = torch.tensor(sizes, dtype=torch.int64, device=heatmaps.device).reshape(-1, 2).unbind(1)
     reader = Reader(heatmaps, rows, cols, dtype)
     finite = torch.isfinite(heatmaps).all() & torch.isfinite(pafs).all()
     table = find_peaks(reader, plan)
@@ -155,9 +155,9 @@ def _log_quadratic(around: list[Tensor], centre: Tensor, variance: float) -> tup
     for drop, value, value2 in ((drop0, before, before2), (drop1, after, after2)):
         outer = drop - torch.log(torch.maximum(value, tiny) / torch.maximum(value2, tiny))
         errors.append((torch.where(value2 > tiny, outer, 0.0) - known).abs())
-    distorted = (bend > (1.0 - peaks._CLEAN) * known) & (
-        torch.minimum(errors[0], errors[1]) < -peaks._CLEAN * known
-    )
+    least = torch.minimum(errors[0], errors[1])
+    clear = (0.5 * (bend - known).abs()).clamp(max=-peaks._CLEAN * known)
+    distorted = (bend > (1.0 - peaks._FLAT) * known) & (least < clear)
     no0, no1 = before <= tiny, after <= tiny
     use0 = torch.where(no0 | no1, no1, distorted & (errors[0] <= errors[1]))
     use1 = torch.where(no0 | no1, no0, distorted & ~use0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pafpose.decode.kernel import kernel
+from pafpose.decode.kernel import descending, kernel
 
 
 @kernel
@@ -96,7 +96,7 @@ def collect_people(
         if groups[i] == i and real[i] and sizes[i] >= min_keypoints and totals[i] >= min_score * sizes[i]:
             roots[n] = i
             n += 1
-    order = np.argsort(-totals[roots[:n]], kind="mergesort")
+    order = descending(totals[roots[:n]])
     person = np.full(count, -1, np.int64)
     result = np.zeros((n, scored.size, 3), np.float32)
     scores = np.empty(n, np.float32)

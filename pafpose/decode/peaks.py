@@ -12,13 +12,14 @@ import math
 
 import numpy as np
 
-from pafpose.decode.kernel import kernel
+from pafpose.decode.kernel import descending, kernel
 from pafpose.decode.overlap import fits, resolve
 
 REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
 _EXPONENT = np.int32(0x7F800000)
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 _TINY = 1e-3  # of the peak: what lies below says nothing about its shape
+_FLAT = 0.03  # by this fraction flatter than the known Gaussian, another peak may reach over one side
 _CLEAN = 0.1  # a side whose curvature is within this fraction of the Gaussian's belongs to one peak only
 _REACH = 1.0  # cells that a peak may lie beyond a border
 
@@ -98,11 +99,14 @@ def _scan(
 
 @kernel
 def strongest(plane: np.ndarray, cells: np.ndarray, cols: int, limit: int) -> np.ndarray:
-    """Indices, ascending, of the ``limit`` highest cells; of equal ones the first."""
+    """The ``limit`` highest of some cells, in their order; of equal ones the first."""
     values = np.empty(cells.size)
     for i in range(cells.size):
         values[i] = plane[cells[i] // cols, cells[i] % cols]
-    return np.sort(np.argsort(-values, kind="mergesort")[:limit])
+    keep = np.zeros(cells.size, np.bool_)
+    for i in descending(values)[:limit]:
+        keep[i] = True
+    return cells[keep]
 
 
 @kernel
@@ -150,11 +154,11 @@ def _log_quadratic(  # noqa: PLR0911 - cases of the border and of neighbours
         return _one_sided(math.log(centre / before), variance)
     drop0, drop1 = math.log(centre / before), math.log(centre / after)
     bend, known = -drop0 - drop1, -1.0 / variance
-    if bend > (1.0 - _CLEAN) * known:
+    if bend > (1.0 - _FLAT) * known:
         bend0 = drop0 - math.log(before / before2) if before2 > tiny else 0.0
         bend1 = drop1 - math.log(after / after2) if after2 > tiny else 0.0
         error0, error1 = abs(bend0 - known), abs(bend1 - known)
-        if min(error0, error1) < -_CLEAN * known:
+        if min(error0, error1) < min(-_CLEAN * known, 0.5 * abs(bend - known)):
             if error0 <= error1:
                 return _one_sided(drop0, variance)
             offset, rise = _one_sided(drop1, variance)
@@ -251,7 +255,7 @@ def find_peaks(
         count = _scan(plane, rows, cols, threshold, flags, cells)
         chosen = cells[:count]
         if count > limit:
-            chosen = chosen[strongest(plane, chosen, cols, limit)]
+            chosen = strongest(plane, chosen, cols, limit)
         own = peaks[starts[k] :]
         for n in range(chosen.size):
             own[n] = refine(plane, chosen[n] // cols, chosen[n] % cols, rows, cols, mode, variance)

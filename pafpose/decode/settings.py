@@ -56,15 +56,19 @@ def _refuse(settings: DecodeSettings, key: str, rule: str) -> None:
     raise PafposeError(f"decode.{key}={getattr(settings, key)!r}: {rule}; see conf/decode/default.yaml")
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _number(settings: DecodeSettings, key: str) -> None:
     value = getattr(settings, key)
-    if isinstance(value, bool | str) or value is None or not math.isfinite(value):
+    if not _is_number(value):
         _refuse(settings, key, "a finite number is expected")
     object.__setattr__(settings, key, float(value))
 
 
 def _whole(settings: DecodeSettings, key: str, least: int) -> None:
     value = getattr(settings, key)
-    if isinstance(value, bool | str) or value is None or value != int(value) or value < least:
+    if not _is_number(value) or value != int(value) or value < least:
         _refuse(settings, key, f"a whole number of at least {least} is expected")
     object.__setattr__(settings, key, int(value))

@@ -1,0 +1,209 @@
+"""The decoder: right on perfect maps, the same in numba, torch and plain Python, honest on bad input."""
+
+from __future__ import annotations
+
+import time
+
+import decode_reference as reference
+import decode_scenes as scenes
+import numpy as np
+import pytest
+import torch
+
+from pafpose.decode import Decoder, DecodeSettings
+from pafpose.errors import PafposeError
+
+
+def make(skeleton, *, stride=8, sigma=7.0, kernel="auto", background=True, **settings):
+    return Decoder(
+        skeleton,
+        DecodeSettings(**settings),
+        stride=stride,
+        heatmap_sigma=sigma,
+        background=background,
+        kernel=kernel,
+    )
+
+
+def crowd(skeleton, count, rng, size=368):
+    """People side by side, not overlapping."""
+    places = [(x, y) for y in range(16, size - 100, 112) for x in range(40, size - 40, 64)]
+    chosen = rng.permutation(len(places))[:count]
+    return np.array([scenes.figure(skeleton, *(places[i] + rng.uniform(-3, 3, 2)), 90) for i in chosen])
+
+
+def distance(found, person):
+    """Largest keypoint error, px, of the person found nearest to this one."""
+    return np.linalg.norm(found.keypoints[..., :2].numpy() - person[:, :2], axis=-1).max(-1).min()
+
+
+@pytest.mark.parametrize("kernel", ["numba", "torch"])
+@pytest.mark.parametrize("stride", [4, 8])
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_perfect_maps_give_the_people_back(coco18, rng, stride, count, kernel):
+    people = crowd(coco18, count, rng)
+    heat, paf = scenes.fields(coco18, people, (368, 368), stride=stride)
+    found = make(coco18, stride=stride, kernel=kernel)(heat, paf)
+    assert found.keypoints.shape == (count, 18, 3)
+    assert found.scores.shape == (count,)
+    for person in people:
+        assert distance(found, person) < 0.02 * stride
+    assert torch.all(found.scores.diff() <= 0)
+
+
+def test_overlapping_people_stay_apart(coco18):
+    people = [scenes.figure(coco18, 150, 40, 260), scenes.figure(coco18, 178, 52, 250)]
+    found = make(coco18)(*scenes.fields(coco18, people, (368, 368)))
+    assert len(found.scores) == 2
+    for person in people:
+        assert distance(found, person) < 0.5
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"refine": "quadratic", "interpolation": "cubic", "near": 0},
+        {"refine": "none", "matching": "hungarian", "min_keypoints": 1, "min_score": 0},
+        {"max_peaks": 2, "samples": 7, "min_ratio": 0.4, "length_factor": 0},
+        {"split_error": 0.5, "matching": "hungarian", "near": 12, "min_keypoints": 2},
+    ],
+)
+def test_numba_is_torch_is_the_reference_on_random_maps(coco18, rng, settings):
+    numba, there = make(coco18, kernel="numba", **settings), make(coco18, kernel="torch", **settings)
+    for size in ((9, 12), (6, 5), (1, 7), (3, 1), (12, 9)):
+        heat, paf = scenes.random_fields(coco18, rng, size)
+        keypoints, scores = reference.decode(heat, paf, coco18, numba.settings, 8, 7.0)
+        for decoder in (numba, there):
+            found = decoder(heat, paf)
+            assert found.keypoints.shape == keypoints.shape
+            np.testing.assert_allclose(found.scores, scores, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(found.keypoints, keypoints, rtol=1e-4, atol=1e-3)
+
+
+def test_numba_is_torch_is_the_reference_on_noisy_people(coco18, rng):
+    people = [scenes.figure(coco18, 60, 10, 110), scenes.figure(coco18, 66, 14, 100)]
+    heat, paf = scenes.fields(coco18, people, (128, 128))
+    numba, there = make(coco18, kernel="numba"), make(coco18, kernel="torch")
+    for noise in (0, 0.02, 0.1):
+        noisy = [f.numpy() + rng.normal(0, noise, f.shape).astype(np.float32) for f in (heat, paf)]
+        keypoints, scores = reference.decode(*noisy, coco18, numba.settings, 8, 7.0)
+        for decoder in (numba, there):
+            found = decoder(*noisy)
+            np.testing.assert_allclose(found.scores, scores, rtol=1e-4)
+            np.testing.assert_allclose(found.keypoints, keypoints, atol=1e-3)
+
+
+@pytest.mark.parametrize("kernel", ["numba", "torch"])
+def test_a_batch_is_its_pictures_and_valid_is_a_crop(coco18, rng, kernel):
+    decoder = make(coco18, kernel=kernel)
+    pairs = [scenes.random_fields(coco18, rng, (14, 16)) for _ in range(4)]
+    heat, paf = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+    valid = torch.tensor([[112, 128], [57, 128], [96, 41], [1, 1]])
+    cells = [(14, 16), (8, 16), (12, 6), (1, 1)]
+    for found, h, p, (rows, cols) in zip(
+        decoder.decode_batch(heat, paf, valid), heat, paf, cells, strict=True
+    ):
+        alone = decoder(h[:, :rows, :cols], p[:, :rows, :cols])
+        torch.testing.assert_close(found.keypoints, alone.keypoints)
+        torch.testing.assert_close(found.scores, alone.scores)
+    whole = decoder.decode_batch(heat, paf)
+    torch.testing.assert_close(whole[1].keypoints, decoder(heat[1], paf[1]).keypoints)
+    assert decoder.decode_batch(heat[:0], paf[:0]) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_any_float_type(coco18, dtype):
+    people = [scenes.figure(coco18, 90, 20, 140)]
+    heat, paf = scenes.fields(coco18, people, (184, 184))
+    found = make(coco18)(heat.to(dtype), paf.to(dtype))
+    assert found.keypoints.shape == (1, 18, 3)
+    assert found.keypoints.dtype == torch.float32
+    assert distance(found, people[0]) < 1.5
+
+
+@pytest.mark.parametrize("kernel", ["numba", "torch"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("which", ["heatmaps", "pafs"])
+def test_nan_and_infinity_are_named(coco18, kernel, bad, which):
+    fields = {"heatmaps": torch.zeros(19, 6, 7), "pafs": torch.zeros(38, 6, 7)}
+    fields[which][3, 2, 5] = bad
+    with pytest.raises(PafposeError, match=f"NaN or infinity in {which}"):
+        make(coco18, kernel=kernel)(**fields)
+
+
+@pytest.mark.parametrize("kernel", ["numba", "torch"])
+@pytest.mark.parametrize("value", [0.0, -3.0, 0.1])
+def test_flat_maps_hold_nobody(coco18, kernel, value):
+    found = make(coco18, kernel=kernel)(torch.full((19, 8, 8), value), torch.full((38, 8, 8), value))
+    assert found.keypoints.shape == (0, 18, 3)
+    assert found.scores.shape == (0,)
+
+
+def test_plateaus_and_ties_are_decided_the_same_way_every_time(coco18):
+    heat, paf = torch.zeros(19, 10, 10), torch.zeros(38, 10, 10)
+    heat[5, 2:4, 2:4] = heat[6, 2:4, 6:8] = heat[17, 2:4, 4:6] = 0.8  # shoulders and neck: flat tops
+    heat[5, 7, 3] = heat[6, 7, 7] = heat[17, 7, 5] = 0.8
+    paf[2 * 6], paf[2 * 10] = 1.0, -1.0  # neck-right shoulder and neck-left shoulder
+    settings = {"split_error": 0, "near": 0}
+    first = make(coco18, kernel="numba", **settings)(heat, paf)
+    keypoints, scores = reference.decode(
+        heat.numpy(), paf.numpy(), coco18, DecodeSettings(**settings), 8, 7.0
+    )
+    assert len(scores) == 2
+    for kernel in ("numba", "torch"):
+        for _ in range(3):
+            again = make(coco18, kernel=kernel, **settings)(heat, paf)
+            torch.testing.assert_close(again.keypoints, first.keypoints)
+    np.testing.assert_allclose(first.keypoints, keypoints, atol=1e-4)
+
+
+def test_a_noise_map_of_many_peaks_ends_soon(coco18, rng):
+    heat, paf = rng.uniform(0.1, 1, (19, 64, 64)), rng.uniform(-1, 1, (38, 64, 64))
+    decoder = make(coco18, max_peaks=500)
+    decoder.warm_up()
+    start = time.perf_counter()
+    people = decoder(heat, paf)
+    assert time.perf_counter() - start < 20  # half a second on an idle core
+    assert torch.isfinite(people.keypoints).all()
+
+
+def test_an_unscored_neck_alone_is_nobody(coco18):
+    heat, paf = torch.zeros(19, 6, 6), torch.zeros(38, 6, 6)
+    heat[17, 3, 3] = 1
+    decoder = make(coco18, min_keypoints=1, min_score=0)
+    assert len(decoder(heat, paf).scores) == 0
+    heat[0, 1, 4] = 1
+    assert decoder(heat, paf).keypoints[0, 0].tolist() == [35.5, 11.5, 1.0]
+
+
+def test_wrong_shapes_name_what_was_expected(coco18):
+    decoder = make(coco18)
+    with pytest.raises(PafposeError, match=r"heatmaps of shape \(18, 5, 5\), expected \(19, h, w\)"):
+        decoder(torch.zeros(18, 5, 5), torch.zeros(38, 5, 5))
+    with pytest.raises(PafposeError, match=r"\(1, 34, 5, 5\), expected \(B, 38, h, w\).*19 limbs"):
+        decoder.decode_batch(torch.zeros(1, 19, 5, 5), torch.zeros(1, 34, 5, 5))
+    with pytest.raises(PafposeError, match="must share batch"):
+        decoder(torch.zeros(19, 5, 5), torch.zeros(38, 5, 6))
+    with pytest.raises(PafposeError, match="valid must be"):
+        decoder.decode_batch(torch.zeros(2, 19, 5, 5), torch.zeros(2, 38, 5, 5), torch.tensor([[40, 40]]))
+    assert len(make(coco18, background=False)(torch.zeros(18, 5, 5), torch.zeros(38, 5, 5)).scores) == 0
+
+
+def test_what_cannot_be_decoded_with_is_refused(coco18):
+    with pytest.raises(PafposeError, match="heatmap_sigma"):
+        make(coco18, sigma=0)
+    with pytest.raises(PafposeError, match="kernel=cuda"):
+        make(coco18, kernel="cuda")
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_answer_of_the_cpu(coco18, rng):
+    pairs = [scenes.random_fields(coco18, rng, (46, 46)) for _ in range(4)]
+    heat, paf = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+    decoder = make(coco18)
+    for here, there in zip(
+        decoder.decode_batch(heat, paf), decoder.decode_batch(heat.cuda(), paf.cuda()), strict=True
+    ):
+        assert there.keypoints.is_cuda
+        torch.testing.assert_close(there.keypoints.cpu(), here.keypoints, atol=1e-3, rtol=1e-4)

@@ -1,0 +1,117 @@
+"""Matching and grouping: optimal where promised, best first, and never a matter of order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+from pafpose.decode import DecodeSettings
+from pafpose.decode.decoder import group_links, make_plan
+from pafpose.decode.matching import MATCHING, assign
+
+
+def plan_of(skeleton, **settings):
+    return make_plan(skeleton, DecodeSettings(**settings), stride=8, heatmap_sigma=7)
+
+
+def grouped(skeleton, kinds, links, **settings):
+    """People as sets of peak numbers: ``kinds`` of the peaks (ascending), links (limb, a, b, score)."""
+    settings = {"min_keypoints": 1, "min_score": 0, **settings}
+    peaks = np.array([[number, 0, 1.0] for number in range(len(kinds))]).reshape(-1, 3)
+    starts = np.searchsorted(kinds, np.arange(skeleton.num_keypoints + 1)).astype(np.int64)
+    table = np.array([link[:3] for link in links], np.int32).reshape(-1, 3)
+    scores = np.array([link[3] for link in links], np.float32)
+    keypoints, totals = group_links(peaks, starts, table, scores, plan_of(skeleton, **settings))
+    people = [frozenset(round((x - 3.5) / 8) for x, _, found in person if found > 0) for person in keypoints]
+    return people, totals
+
+
+def limb(skeleton, a, b):
+    pair = skeleton.index(a), skeleton.index(b)
+    return skeleton.limbs.index(pair)
+
+
+def test_assignment_is_optimal(rng):
+    for rows, cols in ((1, 1), (3, 3), (4, 9), (12, 12)):
+        gain = rng.uniform(0, 1, (rows, cols)) * (rng.uniform(0, 1, (rows, cols)) < 0.5)
+        chosen = assign(gain)
+        assert len(set(chosen)) == rows
+        best = gain[linear_sum_assignment(-gain)].sum()
+        assert gain[np.arange(rows), chosen].sum() == pytest.approx(best)
+
+
+def test_greedy_takes_the_best_and_hungarian_the_best_sum(coco18):
+    shoulder_elbow = limb(coco18, "left_shoulder", "left_elbow")
+    kinds = [5, 5, 7, 7]
+    links = [(shoulder_elbow, 0, 2, 0.9), (shoulder_elbow, 0, 3, 0.8), (shoulder_elbow, 1, 2, 0.8)]
+    assert set(grouped(coco18, kinds, links)[0]) == {frozenset({0, 2}), frozenset({1}), frozenset({3})}
+    optimal = grouped(coco18, kinds, links, matching="hungarian")[0]
+    assert set(optimal) == {frozenset({0, 3}), frozenset({1, 2})}
+
+
+def test_redundant_limbs_vote_and_never_split(coco18):
+    ends = {"neck": 4, "nose": 0, "left_ear": 1, "left_shoulder": 2}
+    kinds = [0, 3, 5, 5, 17]
+    links = [
+        (limb(coco18, "neck", "left_shoulder"), 4, 2, 0.9),
+        (limb(coco18, "neck", "nose"), 4, 0, 0.8),
+        (limb(coco18, "left_shoulder", "left_ear"), 2, 1, 0.7),
+        (limb(coco18, "left_shoulder", "left_ear"), 3, 1, 0.6),
+    ]
+    people, totals = grouped(coco18, kinds, links)
+    assert people == [frozenset(ends.values()), frozenset({3})]
+    assert totals.tolist() == pytest.approx([4 + 0.9 + 0.8 + 0.7, 1])
+
+
+def test_fragments_merge_and_conflicts_go_to_the_better_limb(coco18):
+    hip_knee, knee_ankle = limb(coco18, "left_hip", "left_knee"), limb(coco18, "left_knee", "left_ankle")
+    kinds = [11, 11, 13, 15]
+    links = [(hip_knee, 0, 2, 0.5), (hip_knee, 1, 2, 0.6), (knee_ankle, 2, 3, 0.9)]
+    people, _ = grouped(coco18, kinds, links)
+    assert people == [frozenset({1, 2, 3}), frozenset({0})]
+
+
+@pytest.mark.parametrize("matching", sorted(MATCHING))
+def test_shuffled_candidates_give_the_same_people(coco18, rng, matching):
+    kinds = np.repeat(np.arange(18), 4)
+    links = [
+        (n, 4 * a + i, 4 * b + j, round(rng.uniform(0, 1), 1))  # many equal scores
+        for n, (a, b) in enumerate(coco18.limbs)
+        for i in range(4)
+        for j in range(4)
+    ]
+    expected, totals = grouped(coco18, kinds, links, matching=matching)
+    for _ in range(10):
+        shuffled = [links[i] for i in rng.permutation(len(links))]
+        people, again = grouped(coco18, kinds, shuffled, matching=matching)
+        assert people == expected
+        np.testing.assert_array_equal(again, totals)
+
+
+def test_small_and_unsure_people_are_dropped(coco18):
+    kinds = [5, 7, 9]
+    links = [
+        (limb(coco18, "left_shoulder", "left_elbow"), 0, 1, 0.5),
+        (limb(coco18, "left_elbow", "left_wrist"), 1, 2, 0.4),
+    ]
+    assert len(grouped(coco18, kinds, links, min_keypoints=3)[0]) == 1
+    assert grouped(coco18, kinds, links, min_keypoints=4)[0] == []
+    assert grouped(coco18, kinds, links, min_score=1.31)[0] == []  # (3 + 0.9) / 3 = 1.3
+    assert len(grouped(coco18, kinds, links, min_score=1.29)[0]) == 1
+    assert grouped(coco18, [], [])[0] == []
+
+
+def test_skeletons_of_more_than_64_keypoints(coco18):
+    names = tuple(f"k{n}" for n in range(130))
+    long = replace(
+        coco18, keypoints=names, limbs=tuple((n, n + 1) for n in range(129)), derived=(), pairs=(),
+        sigmas=(0.1,) * 130, colours=((0, 0, 0),) * 130,
+    )  # fmt: skip
+    kinds = np.repeat(np.arange(130), 2)
+    links = [(n, 2 * n + i, 2 * n + 2 + i, 0.5) for n in range(129) for i in (0, 1)]
+    links += [(n, 2 * n, 2 * n + 3, 0.4) for n in range(129)]
+    people, _ = grouped(long, kinds, links)
+    assert set(people) == {frozenset(range(0, 260, 2)), frozenset(range(1, 260, 2))}

@@ -1,0 +1,129 @@
+"""Peaks: exact for Gaussians wherever they lie, alone, at borders and close together."""
+
+from __future__ import annotations
+
+import decode_scenes as scenes
+import numpy as np
+import pytest
+import torch
+
+from pafpose.decode.kernel import sources_digest
+from pafpose.decode.peaks import REFINE, all_finite, find_peaks
+
+SIGMA = 7 / 8  # cells
+
+
+def gaussians(centres, shape=(16, 16), sigma=SIGMA, truncate=0.01):
+    """Gaussians at (x, y) cells merged with max."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    plane = np.zeros(shape)
+    for cx, cy in centres:
+        blob = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2))
+        np.maximum(plane, np.where(blob < truncate, 0, blob), out=plane)
+    return plane.astype(np.float32)
+
+
+def peaks_of(plane, *, refine="log_quadratic", sigma=SIGMA, max_peaks=64, split_error=0.04):
+    rows, cols = plane.shape
+    found, _ = find_peaks(
+        plane[None].copy(), 1, rows, cols, 0.1, REFINE[refine], sigma**2, max_peaks, split_error
+    )
+    return found
+
+
+def error(found, centre):
+    return np.hypot(found[:, 0] - centre[0], found[:, 1] - centre[1]).min()
+
+
+def test_a_lone_gaussian_is_found_exactly(rng):
+    for _ in range(200):
+        centre = rng.uniform(-0.49, 15.49, 2)
+        found = peaks_of(gaussians([centre]))
+        assert len(found) == 1
+        assert error(found, centre) < 1e-3
+        assert found[0, 2] == pytest.approx(1, abs=1e-3)
+
+
+def test_any_width_is_exact_in_the_middle(rng):
+    for sigma in (0.6, 1.0, 1.75, 3.0):
+        centre = rng.uniform(7, 9, 2)
+        found = peaks_of(gaussians([centre], sigma=sigma), split_error=0)
+        assert error(found, centre) < 1e-3
+
+
+def test_close_gaussians_are_exact(rng):
+    for _ in range(400):
+        centre, angle = rng.uniform(5, 10, 2), rng.uniform(0, 2 * np.pi)
+        other = centre + rng.uniform(2.0, 5) * np.array([np.cos(angle), np.sin(angle)])
+        found = peaks_of(gaussians([centre, other]))
+        assert len(found) == 2
+        assert max(error(found, centre), error(found, other)) < 0.02
+
+
+def test_gaussians_too_close_for_two_maxima_are_told_apart(rng):
+    right = 0
+    for _ in range(200):
+        centre, angle = rng.uniform(5, 10, 2), rng.uniform(0, 2 * np.pi)
+        other = centre + rng.uniform(0.8, 2.0) * np.array([np.cos(angle), np.sin(angle)])
+        found = peaks_of(gaussians([centre, other]))
+        right += len(found) == 2 and max(error(found, centre), error(found, other)) < 0.02
+    assert right >= 180
+
+
+def test_a_wide_blob_is_one_peak():
+    for sigma in (0.7, 1.2, 1.6):
+        assert len(peaks_of(gaussians([(7.3, 8.2)], sigma=sigma))) == 1
+
+
+def test_noise_moves_a_peak_a_little(rng):
+    errors = []
+    for _ in range(200):
+        centre = rng.uniform(3, 12, 2)
+        noisy = gaussians([centre]) + rng.normal(0, 0.02, (16, 16)).astype(np.float32)
+        errors.append(error(peaks_of(noisy), centre))
+    assert np.mean(errors) < 0.04
+    assert np.max(errors) < 0.25
+
+
+@pytest.mark.parametrize(("refine", "worst"), [("none", 0.72), ("quadratic", 0.12), ("log_quadratic", 1e-3)])
+def test_refinements_differ_as_documented(rng, refine, worst):
+    errors = []
+    for _ in range(100):
+        centre = rng.uniform(3, 12, 2)
+        errors.append(error(peaks_of(gaussians([centre]), refine=refine, split_error=0), centre))
+    assert max(errors) < worst
+
+
+def test_a_plateau_has_one_peak_its_first_cell():
+    plane = np.zeros((6, 6), np.float32)
+    plane[2:4, 3:5] = 0.7
+    assert peaks_of(plane, refine="none", split_error=0).tolist() == [[3, 2, pytest.approx(0.7)]]
+
+
+def test_the_strongest_are_kept_in_reading_order():
+    plane = np.zeros((3, 9), np.float32)
+    plane[1, [1, 3, 5, 7]] = 0.5, 0.9, 0.5, 0.8
+    found = peaks_of(plane, refine="none", max_peaks=3, split_error=0)
+    assert found[:, 0].tolist() == [1, 3, 7]
+
+
+def test_overlaps_do_not_depend_on_the_order_of_people(coco18):
+    people = [scenes.figure(coco18, x, 20, 100) for x in (60, 66, 73)]
+    one, other = (scenes.fields(coco18, p, (144, 144))[0].numpy() for p in (people, people[::-1]))
+    assert np.array_equal(one, other)
+
+
+def test_finite_is_checked_bit_by_bit():
+    values = np.array([0, -1e38, 1e-45, 3.4e38], np.float32)
+    assert all_finite(values.view(np.int32))
+    for bad in (np.nan, -np.nan, np.inf, -np.inf):
+        assert not all_finite(np.append(values, np.float32(bad)).view(np.int32))
+
+
+def test_cached_kernels_know_all_their_sources():
+    assert find_peaks._cache._cache_file._source_stamp == sources_digest()
+
+
+def test_no_people_no_peaks():
+    assert peaks_of(np.zeros((5, 7), np.float32)).shape == (0, 3)
+    assert torch.from_numpy(peaks_of(np.zeros((1, 1), np.float32))).shape == (0, 3)
