@@ -16,6 +16,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from pafpose.config import load_config
 from pafpose.config import settings as read_settings
 from pafpose.engine import write_json
@@ -36,26 +38,21 @@ GRIDS: dict[str, Grid] = {
         "decode.min_keypoints": (3, 1),
         "decode.min_score": (0.0,),
     },
-    "input size": {"evaluate.input_size": (368, 512, 640), "paf.caps": ("bbox", "none", "round")},
-    "width": {"paf.width": (2, 4, 5, 8, 12, 16), "paf.caps": ("bbox", "none", "round")},
+    "input size": {"evaluate.input_size": (368, 512, 640), "paf.caps": ("bbox", "none")},
+    "width": {"paf.width": (2, 4, 8, 12, 16), "paf.caps": ("bbox", "none")},
+    "decoder": {"decode": ("default", "paper", "openpose", "coco"), "paf.caps": ("bbox", "none")},
+    "without joining near peaks": {"decode.near": (0,), "paf.caps": ("bbox", "none", "round")},
+    "profile": {"paf.profile": ("rigid", "linear", "cosine", "gaussian"), "paf.width": (4, 8, 16)},
     "sigma": {"heatmap.sigma": (4, 5, 7, 9)},
-    "profile": {"paf.profile": ("rigid", "linear", "cosine", "gaussian"), "paf.caps": ("bbox", "none")},
-    "merge": {"paf.merge": ("mean", "nearest", "max", "sum", "last"), "heatmap.merge": ("max", "sum")},
-    "joining near peaks": {"decode.near": (8, 0), "paf.caps": ("bbox", "none", "round")},
-    "decoder": {"decode": ("default", "paper", "openpose", "coco")},
-    "stride": {"head.stride": (8, 4)},
-    "profile by width": {
-        "paf.profile": ("rigid", "linear", "cosine", "gaussian"),
-        "paf.width": (4, 8, 16),
-        "paf.caps": ("bbox",),
-    },
+    "overlapping limbs": {"paf.merge": ("mean", "nearest", "max", "sum", "last")},
+    "overlapping keypoints": {"heatmap.merge": ("max", "sum"), "decode.split_error": (0.04, 0)},
+    "cells": {"head.stride": (8, 4)},
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "default": (),
     "caps none": ("paf.caps=none",),
-    "cosine, round": ("paf=smooth",),
     "width 4": ("paf.width=4",),
-    "width 16": ("paf.width=16",),
+    "dense": ("paf.limbs=dense",),
 }
 PERTURBATIONS: Grid = {
     "oracle.noise": (0, 0.02, 0.05, 0.1, 0.15),
@@ -75,6 +72,7 @@ class Results:
     def __init__(self, folder: Path, common: Sequence[str]) -> None:
         self.path, self.common = folder / "results.json", list(common)
         folder.mkdir(parents=True, exist_ok=True)
+        self.base = load_config(self.common, name="oracle")
         self.known: dict[str, dict[str, float]] = (
             json.loads(self.path.read_text()) if self.path.is_file() else {}
         )
@@ -83,6 +81,7 @@ class Results:
         """The metrics under some choices."""
         from pafpose.tasks.oracle import compute
 
+        choices = tuple(choice for choice in choices if not self._is_default(choice))
         key = " ".join(choices)
         if key not in self.known:
             cfg = load_config([*self.common, *choices], name="oracle")
@@ -90,6 +89,11 @@ class Results:
             write_json(self.path, self.known)
             log.info("%.3f  %s", self.known[key]["AP"], key)
         return self.known[key]
+
+    def _is_default(self, choice: str) -> bool:
+        key, value = choice.split("=", 1)
+        known = OmegaConf.select(self.base, key)
+        return value == "default" or str(known) == value
 
 
 def overrides(grid: Grid) -> Iterator[tuple[str, ...]]:
@@ -160,9 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     quiet_known_warnings()
     results = Results(given.folder, given.overrides)
-    blocks = [table(name, grid, results) for name, grid in list(GRIDS.items())[:4]]
+    blocks = [table(name, grid, results) for name, grid in list(GRIDS.items())[:6]]
     curves = robustness(results)
-    blocks += [table(name, grid, results) for name, grid in list(GRIDS.items())[4:]]
+    blocks += [table(name, grid, results) for name, grid in list(GRIDS.items())[6:]]
     draw(curves, given.folder / "oracle_robustness.png")
     (given.folder / "tables.md").write_text("\n".join([*blocks, "### robustness\n", curves_table(curves)]))
     log.info("tables   %s", given.folder / "tables.md")
