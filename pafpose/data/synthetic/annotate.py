@@ -10,6 +10,7 @@ import numpy as np
 from pafpose.data.synthetic.canvas import MAX_PARTS, PART_BITS
 
 Record = dict[str, Any]
+GUESS_REACH = 0.6  # roots of the visible area: about a thigh of a whole figure
 
 
 class Visible(Protocol):
@@ -38,6 +39,7 @@ def annotate(
         return None
     xy = figure.keypoints(names)
     v = visibility(figure, xy, owner, owners, names)
+    v = forget_unguessable(v, xy, reach=GUESS_REACH * region["area"] ** 0.5, shown=figure.shown(names)[0])
     if unlabelled or (v == 2).sum() < min(2, len(names)):
         v[:] = 0
     xy = np.round(xy + errors * region["area"] ** 0.5, 2)
@@ -68,6 +70,19 @@ def visibility(
     bits = np.left_shift(1, (around & (MAX_PARTS - 1)).astype(np.int64))
     seen = (((around >> PART_BITS) == owner) & ((bits & masks[:, None]) != 0)).any(1)
     return np.where(inside, np.where(seen, v, np.minimum(v, 1)), 0)
+
+
+def forget_unguessable(v: np.ndarray, xy: np.ndarray, *, reach: float, shown: list[int]) -> np.ndarray:
+    """Unlabel what is hidden behind something else with nothing of the same figure in sight near by.
+
+    Annotators place a hidden keypoint when its neighbourhood tells where it must be. ``shown`` is the v
+    that the figure's own body would allow; ``reach`` in pixels.
+    """
+    seen = xy[v == 2]
+    if not len(seen):
+        return v
+    nearest = np.linalg.norm(xy[:, None] - seen[None], axis=-1).min(1)
+    return np.where((v == 1) & (np.array(shown) == 2) & (nearest > reach), 0, v)
 
 
 def owner_mask(owners: np.ndarray, owner: int) -> np.ndarray:

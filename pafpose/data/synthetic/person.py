@@ -8,7 +8,17 @@ import math
 import numpy as np
 
 from pafpose.data.synthetic.body import JOINTS, SIDES, Bodies, J
-from pafpose.data.synthetic.canvas import Canvas, capsule, capsules, ellipse, hull, owner_tag, shade, to_fixed
+from pafpose.data.synthetic.canvas import (
+    Canvas,
+    capsule,
+    capsules,
+    ellipse,
+    hull,
+    owner_tag,
+    quad,
+    shade,
+    to_fixed,
+)
 from pafpose.data.synthetic.head import draw_head, draw_long_hair
 from pafpose.data.synthetic.looks import (
     BUTTONS,
@@ -167,6 +177,7 @@ class Person:
             "shin": look.bottom if look.cut < SHORTS else look.skin,
             "foot": look.shoes,
         }[limb]
+        colour = shade(colour, self._light(n))
         canvas.fill(rim, shade(colour, 0.68), tag + 3 + n)
         if not self.detail:
             return
@@ -175,6 +186,11 @@ class Person:
             self._bare(canvas, f"{side}_shoulder", f"{side}_elbow", 0.5, 0.024)
         elif limb == "thigh" and look.cut == SHORTS:
             self._bare(canvas, f"{side}_hip", f"{side}_knee", 0.7, 0.038)
+
+    def _light(self, n: int) -> float:
+        """Limbs behind the trunk stand in its shade, those before it in the light."""
+        depth = float(self.joints[_FROM[n], 2] + self.joints[_TO[n], 2]) / 2
+        return min(1.12, max(0.66, 1.0 + 1.8 * depth))
 
     def _bare(self, canvas: Canvas, start: str, end: str, share: float, radius: float) -> None:
         """Skin below a short sleeve or short trousers."""
@@ -194,6 +210,8 @@ class Person:
         canvas.fill(hull(trunk - (0.008 * size, 0.004 * size), radii * 0.74), look.top)
         if self.detail:
             self._draw_pattern(canvas, trunk)
+            if look.cut != SKIRT and abs(self.chest[2]) > 0.3:
+                self._draw_fly_or_pockets(canvas)
         (nx, ny), (cx, cy) = self.point("neck").tolist(), self.point("chin").tolist()
         neck = capsule((nx, ny), ((nx + cx) / 2, (ny + cy) / 2), 0.031 * size, 0.029 * size)
         canvas.fill(neck, shade(look.skin, 0.8), tag + HEAD)
@@ -209,6 +227,19 @@ class Person:
         points, radii = np.concatenate([hips, hem]), np.array((0.05, 0.05, 0.06, 0.06)) * size
         canvas.fill(hull(points, radii), shade(look.bottom, 0.7), tag + TORSO)
         canvas.fill(hull(points, radii * 0.74), look.bottom)
+
+    def _draw_fly_or_pockets(self, canvas: Canvas) -> None:
+        """Trousers tell front from back: a buckle above a fly, or two pockets."""
+        s, down = self.scale, np.array((0.0, self.scale))
+        left, right = self.xy[_TRUNK[2:]] + 0.052 * down
+        middle, dark = (left + right) / 2, shade(self.look.bottom, 0.45)
+        if self.chest[2] > 0:
+            canvas.line(middle, middle + 0.05 * down, dark, 0.011 * s)
+            canvas.fill(ellipse(middle - 0.006 * down, 0.016 * s, 0.011 * s, 0, 6), (205.0, 190.0, 120.0))
+            return
+        for hip in (left, right):
+            x, y = (hip * 0.8 + middle * 0.2).tolist()
+            canvas.fill(quad(x - 0.02 * s, y, x + 0.02 * s, y + 0.034 * s), dark)
 
     def _draw_pattern(self, canvas: Canvas, trunk: np.ndarray) -> None:
         """Stripes and spots all round; prints, buttons and collars on the chest, so in front views only."""

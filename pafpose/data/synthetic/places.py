@@ -80,7 +80,7 @@ def make_place(rng: np.random.Generator, size: int) -> Canvas:
         floor = ((-2, horizon - tilt), (size + 2, horizon + tilt), (size + 2, size + 2), (-2, size + 2))
         canvas.fill(to_fixed(np.array(floor)), ground)
         (_room, _street, _hills, _hall)[kind](canvas, horizon, ground, rng)
-    canvas.image = grain(grain(canvas.image, u[3:6], 0.75), u[6:9], 0.5)
+    canvas.image = grain(grain(canvas.image, u[3:6], 0.4), u[6:9], 0.25)
     return canvas
 
 
@@ -95,7 +95,7 @@ def tint(rng: np.random.Generator, palette: tuple[Colour, ...]) -> Colour:
 def _blurred(rng: np.random.Generator, size: int, colour: Colour) -> np.ndarray:
     """A place out of focus: soft blobs of light and shade."""
     cells = 4 + int(rng.random() * 5)
-    light, hue = rng.normal(size=(cells, cells, 1)) * 42, rng.normal(size=(cells, cells, 3)) * 16
+    light, hue = rng.normal(size=(cells, cells, 1)) * 30, rng.normal(size=(cells, cells, 3)) * 10
     coarse = np.clip(np.array(colour) + light + hue, 0, 255).astype(np.uint8)
     smooth = cv2.resize(coarse, (48, 48), interpolation=cv2.INTER_CUBIC)
     return cv2.resize(smooth, (size, size), interpolation=cv2.INTER_LINEAR)
