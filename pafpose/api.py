@@ -73,7 +73,8 @@ def build_network(cfg: Config, *, trusted: bool = True) -> PoseNetwork:
 
     skeleton = build_skeleton(cfg)
     background = cfg["heatmap"]["background"] != "none"
-    backbone = build(cfg["backbone"], stride=int(cfg["head"]["stride"]), trusted=trusted)
+    stride = int(cfg["head"]["stride"]) * int(cfg["head"].get("shuffle", 1))  # of the features
+    backbone = build(cfg["backbone"], stride=stride, trusted=trusted)
     head = build(
         cfg["head"],
         in_channels=backbone.out_channels,

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -31,8 +30,12 @@ def train(cfg: Config) -> dict[str, float]:
 
     Writes only into ``paths.output_dir``: config.yaml, checkpoints/, tensorboard/, images/, metrics.json.
     """
+    # resolved once: the run folder and all interpolations stay put
+    return _train(OmegaConf.create(plain(cfg)))
+
+
+def _train(cfg: DictConfig) -> dict[str, float]:
     started = time.monotonic()
-    cfg = OmegaConf.create(plain(cfg))  # resolved once: the run folder and all interpolations stay put
     refuse_ddp_sweep(cfg)
     quiet_known_warnings()
     folder = Path(cfg.paths.output_dir)
@@ -61,9 +64,10 @@ def train(cfg: Config) -> dict[str, float]:
 def refuse_ddp_sweep(cfg: DictConfig) -> None:
     """Processes that DDP starts would re-run the whole sweep with other choices: refuse, name the way out."""
     sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    strategy = str(cfg.trainer.strategy)
-    several = str(cfg.trainer.devices) not in ("1", "auto") or int(cfg.trainer.num_nodes) > 1
-    if sweep and strategy.startswith("ddp") and "spawn" not in strategy and "fork" not in strategy and several:
+    strategy, devices = str(cfg.trainer.strategy), str(cfg.trainer.devices)
+    relaunches = strategy.startswith("ddp") and "spawn" not in strategy and "fork" not in strategy
+    several = devices not in ("1", "auto") or int(cfg.trainer.num_nodes) > 1
+    if sweep and relaunches and several:
         raise PafposeError(
             f"trainer.strategy={strategy} with several processes cannot be combined with -m: every process "
             "would start the whole sweep again, with different choices on its ranks. Use "
@@ -134,4 +138,3 @@ def say_where(folder: Path, metrics: dict[str, float]) -> None:
     log.info("run folder   %s", folder)
     log.info("pictures     %s", folder / "images")
     log.info("TensorBoard  tensorboard --logdir %s", folder / "tensorboard")
-

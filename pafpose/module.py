@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from pafpose import api
@@ -34,7 +35,9 @@ class PoseModule(LightningModule):
         self.skeleton = api.build_skeleton(config)
         self.network = api.build_network(config, trusted=trusted)
         self.targets = api.build_targets(config)
-        self.loss = build(config["loss"], trusted=trusted)
+        self.loss = build(
+            config["loss"], background=config["heatmap"]["background"] != "none", trusted=trusted
+        )
         self.decoder = api.build_decoder(config)
         self.metric = KeypointAP()
         if config["channels_last"]:
@@ -66,7 +69,7 @@ class PoseModule(LightningModule):
     def predict_fields(self, images: Tensor) -> Fields:
         """The last stage's heatmaps and PAFs, in float32."""
         last = self(images)[-1]
-        return Fields(last.heatmaps.float(), last.pafs.float())  # type: ignore[union-attr]
+        return Fields(last.heatmaps.float(), last.pafs.float())
 
     def render(self, batch: Batch) -> Targets:
         """The ground truth of a batch, on its device, in float32 whatever the precision."""
@@ -96,7 +99,7 @@ class PoseModule(LightningModule):
         self.log("val/loss", total, batch_size=size, sync_dist=True)
         self.log_dict({f"val/loss/{n}": t for n, t in terms.items()}, batch_size=size, sync_dist=True)
         last = stages[-1]
-        people = self.decoder.decode_batch(last.heatmaps.float(), last.pafs.float(), batch.valid)  # type: ignore[union-attr]
+        people = self.decoder.decode_batch(last.heatmaps.float(), last.pafs.float(), batch.valid)
         self.record(people, batch)
 
     def record(self, people: list[People], batch: Batch) -> None:
@@ -113,7 +116,7 @@ class PoseModule(LightningModule):
         self.log_dict({f"val/{name}": value for name, value in scores.items()})
         self.validated_at = self.global_step
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimiser over named parameter groups, schedule counted in steps."""
         optimizer = build_optimizer(self.network, self.config["optimizer"])
         steps = self.trainer.estimated_stepping_batches

@@ -191,7 +191,7 @@ def _build(
         limbs=indices,
         sigmas=sigmas,
         pairs=pairs,
-        derived=derived,  # type: ignore[arg-type]
+        derived=derived,
         limb_set=limb_set,
         colours=_colours(names, pairs, config.get("colours") or {}, where),
     )

@@ -47,6 +47,6 @@ class LogProgress(Callback):
             log.info("step %d: val AP %.3f", trainer.global_step, float(trainer.callback_metrics["val/AP"]))
 
 
-def Progress(refresh_rate: int = 10) -> Callback:  # noqa: N802  (stands in YAML as a class would)
+def Progress(refresh_rate: int = 10) -> Callback:
     """Rich's bar on a terminal, log lines elsewhere (pipes, CI, cluster logs)."""
     return RichProgressBar(refresh_rate=refresh_rate) if sys.stdout.isatty() else LogProgress()

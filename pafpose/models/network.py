@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
@@ -22,19 +23,28 @@ class PoseNetwork(nn.Module):
         self.normalise = Normalise(str(getattr(backbone, "normalisation", "imagenet")))
         self.backbone = backbone
         self.head = head
-        self.stride = int(backbone.stride)  # type: ignore[arg-type]
-        wanted = getattr(head, "stride", None)
-        if wanted is not None and wanted != self.stride:
+        self.coarse = int(backbone.stride)  # type: ignore[arg-type]
+        self.stride = int(getattr(head, "stride", self.coarse))
+        wanted = self.stride * int(getattr(head, "shuffle", 1))
+        if wanted != self.coarse:
             raise PafposeError(
-                f"head.stride={wanted}, but the backbone was built for stride {self.stride}; build it with "
-                "stride=head.stride"
+                f"head.stride={self.stride} wants features of {wanted} pixels per cell, but the backbone was "
+                f"built for {self.coarse}; build it with stride=head.stride (times head.shuffle)"
             )
 
     def forward(self, images: Tensor) -> list[Fields]:
         """Predict from (B, 3, H, W) RGB, uint8 or float 0..255; H and W are multiples of the stride."""
         if not torch.compiler.is_compiling():  # a traced graph must not be tied to one size
             self._check(images)
-        return self.head(self.backbone(self.normalise(images)))
+        height, width = images.shape[2], images.shape[3]
+        below, right = -height % self.coarse, -width % self.coarse
+        pixels = F.pad(self.normalise(images), (0, right, 0, below))  # 0 is the mean colour
+        stages = self.head(self.backbone(pixels))
+        return stages if not (below or right) else [self._crop(s, height, width) for s in stages]
+
+    def _crop(self, stage: Fields, height: int, width: int) -> Fields:
+        h, w = height // self.stride, width // self.stride
+        return Fields(*(None if field is None else field[..., :h, :w] for field in stage))
 
     def _check(self, images: Tensor) -> None:
         if images.ndim != 4 or images.shape[1] != 3:

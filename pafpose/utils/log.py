@@ -26,7 +26,7 @@ def quiet_known_warnings() -> None:
 def print_config(cfg: DictConfig) -> None:
     """The config as a tree of groups, on the terminal."""
     tree = Tree("config", guide_style="dim")
-    for key in cfg:
+    for key in map(str, cfg):
         node = cfg[key]
         if OmegaConf.is_config(node) and len(node):
             text = OmegaConf.to_yaml(node, resolve=True).rstrip()

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 import pafpose
 from pafpose.config import conf_dir, plain
 
-GROUPS = ("data augment skeleton heatmap paf mask backbone head loss optimizer scheduler decode evaluate "
-          "trainer callbacks logger").split()  # fmt: skip
+GROUPS = ["data", "augment", "skeleton", "heatmap", "paf", "mask", "backbone", "head", "loss", "optimizer",
+          "scheduler", "decode", "evaluate", "trainer", "callbacks", "logger"]  # fmt: skip
 
 
 def options(group: str) -> list[str]:

@@ -168,9 +168,10 @@ def explain(plane, cell, peak, others, variance, error):
     if one is None:
         return []
     single = misfit([one], rows, variance)
-    if single <= error * peak[2]:
+    free = any_width(rows, logs, variance)
+    if single <= error * peak[2] and free >= single / 2:
         return to_peaks([one], cell, variance)
-    best, lowest = None, min(error * peak[2], 0.5 * single)
+    best, lowest = None, min(error * peak[2], single / 2, free / 2)
     for turn in range(4):
         two = two_planes(rows, logs, turn * math.pi / 4)
         if two is not None and misfit(two, rows, variance) < lowest:
@@ -195,6 +196,15 @@ def plane_through(rows, logs):
         return None
     slope = np.linalg.solve(spread, (away.T * share) @ rise)
     return np.array([level - slope @ middle, *slope])
+
+
+def any_width(rows, logs, variance):
+    """Root mean square error of one Gaussian of any width."""
+    square = rows[:, 0] ** 2 + rows[:, 1] ** 2
+    design = np.column_stack([np.ones(len(rows)), rows[:, :2], square])
+    found = np.linalg.lstsq(design * rows[:, 2:], logs * rows[:, 2], rcond=None)[0]
+    model = np.exp(np.minimum(design @ found - square / (2 * variance), 1))
+    return float(np.sqrt(np.mean((rows[:, 2] - model) ** 2)))
 
 
 def heights(plane, rows):

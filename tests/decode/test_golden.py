@@ -8,7 +8,6 @@ import decode_scenes as scenes
 import numpy as np
 import pytest
 import torch
-from conftest import skeleton_config
 
 from pafpose import geometry
 from pafpose.config import load_config, settings
@@ -16,6 +15,7 @@ from pafpose.decode import Decoder, DecodeSettings
 from pafpose.evaluation import to_photo
 from pafpose.metrics import KeypointAP, people_to_coco
 from pafpose.skeleton import Skeleton
+from tests.conftest import skeleton_config
 
 
 def oracle_ap(root, limbs, preset, *, noise=0.0, size=368, **paf):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
@@ -31,7 +32,9 @@ class SingleHead(nn.Module):
     """1x1 convolutions to both fields; with ``stages`` > 1 each further stage sees features and fields.
 
     ``blocks`` residual blocks (depthwise and 1x1) stand before the output of every stage. All outputs start
-    as an empty scene. ``background``: the last heatmap channel is the background.
+    as an empty scene. ``background``: the last heatmap channel is the background. ``shuffle`` n: features
+    have ``n * stride`` pixels per cell, and the output layer predicts n x n finer cells at each (pixel
+    shuffle), which costs little where fine features cost much.
     """
 
     def __init__(
@@ -45,18 +48,22 @@ class SingleHead(nn.Module):
         blocks: int = 0,
         kernel: int = 3,
         expansion: float = 2.0,
+        shuffle: int = 1,
         background: bool = True,
     ) -> None:
         super().__init__()
         if stages < 1:
             raise PafposeError(f"head.stages={stages}: a head has at least one stage")
         self.stride, self.num_heatmaps, self.num_pafs = int(stride), num_heatmaps, num_pafs
-        fields = num_heatmaps + num_pafs
+        self.shuffle = int(shuffle)
+        fine = self.shuffle**2
+        fields = (num_heatmaps + num_pafs) * fine
+        last = range((num_heatmaps - 1) * fine, num_heatmaps * fine)
 
         def stage(channels_in: int) -> Stage:
             body = (Residual(in_channels, expansion=expansion, kernel=kernel) for _ in range(blocks))
             made = Stage(channels_in, in_channels, fields, blocks=nn.Sequential(*body))
-            empty_scene(made.output, background=num_heatmaps - 1 if background else None)
+            empty_scene(made.output, background=last if background else ())
             return made
 
         self.initial = stage(in_channels)
@@ -72,5 +79,6 @@ class SingleHead(nn.Module):
         return stages
 
     def _split(self, fields: Tensor) -> Fields:
+        fields = F.pixel_shuffle(fields, self.shuffle) if self.shuffle > 1 else fields
         heatmaps, pafs = fields.split([self.num_heatmaps, self.num_pafs], 1)
         return Fields(heatmaps, pafs)

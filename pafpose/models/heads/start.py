@@ -43,7 +43,7 @@ def kaiming(module: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_in") ->
 
 
 @torch.no_grad()
-def empty_scene(output: nn.Conv2d, *, background: int | None = None) -> None:
+def empty_scene(output: nn.Conv2d, *, background: Sequence[int] = ()) -> None:
     """Let an output layer start near "nobody here": weights of std 0.003, bias 0, background bias 1.
 
     With a default start the first losses are ten times larger and the first minutes go into unlearning it.
@@ -51,8 +51,7 @@ def empty_scene(output: nn.Conv2d, *, background: int | None = None) -> None:
     nn.init.normal_(output.weight, std=0.003)
     if output.bias is not None:
         nn.init.zeros_(output.bias)
-        if background is not None:
-            output.bias[background] = 1.0
+        output.bias[list(background)] = 1.0
 
 
 Recipe = Callable[[nn.Module], None]
@@ -81,6 +80,6 @@ def start(
         kaiming(head, mode="fan_out")
         return
     for layer in heatmaps:
-        empty_scene(layer, background=layer.out_channels - 1 if background else None)
+        empty_scene(layer, background=[layer.out_channels - 1] if background else [])
     for layer in pafs:
         empty_scene(layer)
