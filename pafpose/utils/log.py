@@ -13,6 +13,9 @@ NOISE = (
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6.6 on torch 2.14
     r".*does not have many workers.*",  # num_workers is a choice of conf/data
     r".*litlogger.*",
+    r".*The dirpath has changed.*",  # a resumed run has a folder of its own
+    r".*resuming from a checkpoint that ended before the epoch ended.*",  # steps count here, not epochs
+    r".*module\(s\) in eval mode at the start of training.*",  # frozen layers are meant to be
     r".*Checkpoint directory .* exists and is not empty.*",
 )
 

@@ -1,0 +1,124 @@
+"""Training from end to end on a few drawn pictures with the smallest network: files, resuming, safety, AP."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pafpose
+from pafpose.engine import train
+from pafpose.errors import PafposeError
+from pafpose.module import PoseModule
+
+TINY = [
+    "backbone=tiny",
+    "head=single",
+    "optimizer=adamw",
+    "callbacks=ema",
+    "data.train_count=8",
+    "data.val_count=4",
+    "data.generator_workers=1",
+    "data.num_workers=0",
+    "data.batch_size=4",
+    "augment.crop=64",
+    "evaluate.input_size=64",
+    "data.picture_size=64",
+    "trainer.max_steps=3",
+    "trainer.val_check_interval=2",
+    "trainer.log_every_n_steps=1",
+    "trainer.accelerator=cpu",
+]
+
+
+def run(folder: Path, *overrides: str) -> tuple[dict[str, float], Path]:
+    """One tiny training below ``folder``; its metrics and run folder."""
+    out = folder / f"run{len(list(folder.glob('run*')))}"
+    places = [f"paths.output_dir={out}", f"paths.data_dir={folder / 'data'}"]
+    return train(pafpose.load_config([*TINY, *places, *overrides])), out
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, float], Path]:
+    return run(tmp_path_factory.mktemp("trained"))
+
+
+def test_a_run_leaves_what_users_look_for(trained: tuple[dict[str, float], Path]) -> None:
+    metrics, out = trained
+    for name in ("config.yaml", "metrics.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (out / name).is_file(), name
+    assert list((out / "tensorboard").glob("events.*")) and list((out / "images").rglob("*.png"))
+    stored = json.loads((out / "metrics.json").read_text())
+    assert {"AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"} <= set(stored)
+    assert stored["AP"] == metrics["AP"] and 0 <= metrics["AP"] <= 1
+    assert metrics["steps"] == 3  # the last step was no validation step: validated at the end all the same
+
+
+def test_checkpoints_hold_plain_values_and_load_safely(trained: tuple[dict[str, float], Path]) -> None:
+    _, out = trained
+    for name in ("best", "last"):
+        content = torch.load(out / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        assert content["hyper_parameters"]["config"]["paf"]["width"] == 8
+        assert not any("_orig_mod" in key for key in content["state_dict"])
+
+
+def test_the_predictor_reads_run_folders_and_arrays(trained: tuple[dict[str, float], Path]) -> None:
+    predictor = pafpose.load(trained[1])
+    people = predictor(np.zeros((50, 70, 3), np.uint8))
+    assert people.keypoints.shape[1:] == (18, 3) and len(people.scores) == len(people.keypoints)
+
+
+def test_a_checkpoint_that_names_foreign_code_is_refused(
+    trained: tuple[dict[str, float], Path], tmp_path: Path
+) -> None:
+    content = torch.load(trained[1] / "checkpoints" / "best.ckpt", weights_only=True)
+    content["hyper_parameters"]["config"]["backbone"]["_target_"] = "os.system"
+    torch.save(content, tmp_path / "evil.ckpt")
+    with pytest.raises(PafposeError, match=r"os\.system.*trust=True"):
+        pafpose.load(tmp_path / "evil.ckpt")
+
+
+def test_resuming_goes_on_with_optimiser_schedule_and_step(trained: tuple[dict[str, float], Path]) -> None:
+    before = torch.load(trained[1] / "checkpoints" / "last.ckpt", weights_only=True)
+    metrics, out = run(trained[1].parent, f"ckpt_path={trained[1]}", "trainer.max_steps=5")
+    after = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
+    assert metrics["steps"] == 5 and before["global_step"] == 3 and after["global_step"] == 5
+    assert after["lr_schedulers"][0]["last_epoch"] == 5
+    assert after["optimizer_states"][0]["state"][0]["step"] == 5
+
+
+def test_missing_checkpoints_say_what_is_wanted(tmp_path: Path) -> None:
+    with pytest.raises(PafposeError, match=r"ckpt_path=.*run folder that holds checkpoints/best\.ckpt"):
+        pafpose.load(tmp_path / "nothing.ckpt")
+
+
+def test_the_module_stays_small() -> None:
+    source = Path(pafpose.module.__file__).read_text()  # type: ignore[attr-defined]
+    assert source.count("\n") < 200
+    assert issubclass(PoseModule, torch.nn.Module)
+
+
+def test_losses_of_different_batch_sizes_compare(tmp_path: Path) -> None:
+    """The same picture twice costs what it costs once."""
+    cfg = pafpose.load_config([*TINY, f"paths.data_dir={tmp_path}"])
+    from pafpose.config import plain
+
+    module = PoseModule(plain(cfg)).eval()
+    data = pafpose.build_datamodule(cfg)
+    batch = next(iter(data.val_dataloader()))
+    once = type(batch)(*(field[:1] for field in batch))
+    twice = type(batch)(*(torch.cat([field[:1]] * 2) for field in batch))
+    with torch.no_grad():
+        terms = [module.loss(module(b.image), module.render(b)) for b in (once, twice)]
+    for name, value in terms[0].items():
+        assert math.isclose(float(value), float(terms[1][name]), rel_tol=1e-4), name
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed"])
+def test_mixed_precision_keeps_targets_and_loss_in_float32(tmp_path: Path, precision: str) -> None:
+    metrics, _ = run(tmp_path, f"precision={precision}", "callbacks=none")
+    assert math.isfinite(metrics["AP"])
