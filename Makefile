@@ -22,7 +22,8 @@ demo: $(VENV)/installed ## train on synthetic people, evaluate, say where the pi
 test: $(VENV)/installed ## the default tests (minutes)
 	$(BIN)/python -m pytest
 
-test-all: $(VENV)/installed ## the default and the slow tests
+test-all: $(VENV)/installed ## the default and the slow tests, sweep engines included
+	$(BIN)/python -m pip install --quiet --editable '.[dev,sweep]'
 	$(BIN)/python -m pytest -m 'not soak and not gpu'
 
 soak: $(VENV)/installed ## fuzzing, kills and long loads
