@@ -14,7 +14,7 @@ from tests.conftest import ROOT, skeleton_config
 NAMES = sorted(path.stem for path in (ROOT / "conf" / "skeleton").glob("*.yaml"))
 SETS = [(name, limbs) for name in NAMES for limbs in skeleton_config(name)["limb_sets"]]
 SIZES = {  # keypoints with derived ones, limbs of each set
-    "coco18": (18, {"openpose": 19, "seed": 17, "tree": 17, "dense": 25}),
+    "coco18": (18, {"openpose": 19, "seed": 17, "tree": 17, "dense": 32}),
     "coco17": (17, {"coco": 19, "tree": 16, "dense": 25}),
     "body25": (25, {"openpose": 26, "tree": 24}),
     "crowdpose14": (14, {"crowdpose": 15, "tree": 13}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,23 @@ def test_a_recipe_only_chooses(experiment: str) -> None:
     assert set(recipe) <= {"defaults", "task_name", "tags", "precision", "channels_last", "seed"}
 
 
+@functools.cache
+def alone(group: str, option: str) -> object:
+    """A group's own values: composed without any recipe."""
+    return OmegaConf.to_container(
+        pafpose.load_config(["~experiment", f"{group}={option}"])[group], resolve=False
+    )
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_group_on_the_command_line_beats_the_recipe(experiment: str, group: str) -> None:
-    for option in options(group):
-        chosen = pafpose.load_config([f"experiment={experiment}", f"{group}={option}"])[group]
-        alone = pafpose.load_config(["experiment=null", f"{group}={option}"])[group]
-        left, right = (OmegaConf.to_container(node, resolve=False) for node in (chosen, alone))
-        assert left == right, f"{group}={option} under experiment={experiment}"
+def test_groups_on_the_command_line_beat_the_recipe(experiment: str) -> None:
+    """All groups named at once, the first and the last option of each."""
+    for pick in (0, -1):
+        chosen = {group: options(group)[pick] for group in GROUPS}
+        cfg = pafpose.load_config([f"experiment={experiment}", *(f"{g}={o}" for g, o in chosen.items())])
+        for group, option in chosen.items():
+            values = OmegaConf.to_container(cfg[group], resolve=False)
+            assert values == alone(group, option), f"{group}={option} under experiment={experiment}"
 
 
 def test_targets_and_decoder_of_the_default_recipe_are_the_papers() -> None:
