@@ -96,12 +96,12 @@ def _is_peak(reader: Reader, plan: Plan) -> Tensor:
 
 
 def _rank(groups: Tensor, values: Tensor) -> Tensor:
-    """Place of each value in its group, best first, equal ones as they stand; groups are ascending."""
+    """Place of each value in its group, best first, equal ones as they stand."""
     order = torch.argsort(values, descending=True, stable=True)
     order = order[torch.argsort(groups[order], stable=True)]
-    place = torch.arange(len(order), device=order.device)
+    place, ordered = torch.arange(len(order), device=order.device), groups[order]
     result = torch.empty_like(order)
-    result[order] = place - torch.searchsorted(groups, groups[order])
+    result[order] = place - torch.searchsorted(ordered, ordered)
     return result
 
 
@@ -111,13 +111,41 @@ def find_peaks(reader: Reader, plan: Plan) -> PeakTable:
     value = reader.at(batch, kind, y, x)
     keep = _rank(batch * plan.scored.size + kind, value) < plan.max_peaks
     batch, kind, y, x, value = (column[keep] for column in (batch, kind, y, x, value))
-    dx, dy, height = _refine(reader, batch, kind, y, x, value, plan)
+    variance = _seen_variance(reader, batch, kind, y, x, value, plan)
+    dx, dy, height = _refine(reader, batch, kind, y, x, value, variance, plan)
     table = PeakTable(batch, kind, x + dx, y + dy, height)
-    return _split(reader, table, y, x, plan) if plan.split_error > 0 else table
+    return _split(reader, table, y, x, variance, plan) if plan.split_error > 0 else table
+
+
+def _seen_variance(
+    reader: Reader, batch: Tensor, kind: Tensor, y: Tensor, x: Tensor, value: Tensor, plan: Plan
+) -> Tensor:
+    """The variance that each peak is taken to have, one per picture; see ``peaks.seen_variance``."""
+    product, known = torch.ones_like(value), torch.ones_like(batch, dtype=torch.bool)
+    for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0)):
+        beside = reader.at(batch, kind, y + dy, x + dx)
+        known &= beside > peaks._TINY * value
+        product = product * (beside / value)
+    known &= product < peaks._PLATEAU
+    width = -2.0 / torch.log(torch.where(known, product, 0.5))
+    place = _rank(torch.where(known, batch, len(reader.rows)), width)
+    count = torch.bincount(batch[known], minlength=len(reader.rows))
+    middle = known & (place == (count // 2)[batch])
+    median = torch.zeros(len(reader.rows), dtype=value.dtype, device=value.device)
+    median = median.index_add(0, batch[middle], width[middle])
+    wider = (median > peaks._WIDER * plan.variance) & (count >= peaks._ENOUGH)
+    return torch.where(wider, median.clamp(max=peaks._WIDEST * plan.variance), plan.variance)[batch]
 
 
 def _refine(
-    reader: Reader, batch: Tensor, kind: Tensor, y: Tensor, x: Tensor, value: Tensor, plan: Plan
+    reader: Reader,
+    batch: Tensor,
+    kind: Tensor,
+    y: Tensor,
+    x: Tensor,
+    value: Tensor,
+    variance: Tensor,
+    plan: Plan,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Offsets and heights of peaks."""
     if plan.refine == peaks.REFINE["none"]:
@@ -127,8 +155,8 @@ def _refine(
     if plan.refine == peaks.REFINE["quadratic"]:
         (dx, rise_x), (dy, rise_y) = _quadratic(across, value), _quadratic(down, value)
         return dx, dy, value + rise_x + rise_y
-    dx, rise_x = _log_quadratic(across, value, plan.variance)
-    dy, rise_y = _log_quadratic(down, value, plan.variance)
+    dx, rise_x = _log_quadratic(across, value, variance)
+    dy, rise_y = _log_quadratic(down, value, variance)
     height = value * torch.exp((rise_x + rise_y).clamp(max=1.0))
     return dx, dy, torch.minimum(height, value.clamp(min=1.0))
 
@@ -144,7 +172,7 @@ def _quadratic(around: list[Tensor], centre: Tensor) -> tuple[Tensor, Tensor]:
     return _parabola(before, after, bend, (before >= 0) & (after >= 0) & (bend <= -1e-9))
 
 
-def _log_quadratic(around: list[Tensor], centre: Tensor, variance: float) -> tuple[Tensor, Tensor]:
+def _log_quadratic(around: list[Tensor], centre: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """Offset and log rise along one axis; see ``peaks._log_quadratic``."""
     before2, before, after, after2 = around
     tiny, known = peaks._TINY * centre, -1.0 / variance
@@ -156,7 +184,7 @@ def _log_quadratic(around: list[Tensor], centre: Tensor, variance: float) -> tup
         outer = drop - torch.log(torch.maximum(value, tiny) / torch.maximum(value2, tiny))
         errors.append((torch.where(value2 > tiny, outer, 0.0) - known).abs())
     least = torch.minimum(errors[0], errors[1])
-    clear = (0.5 * (bend - known).abs()).clamp(max=-peaks._CLEAN * known)
+    clear = torch.minimum(0.5 * (bend - known).abs(), -peaks._CLEAN * known)
     distorted = (bend > (1.0 - peaks._FLAT) * known) & (least < clear)
     no0, no1 = before <= tiny, after <= tiny
     use0 = torch.where(no0 | no1, no1, distorted & (errors[0] <= errors[1]))
@@ -169,16 +197,17 @@ def _log_quadratic(around: list[Tensor], centre: Tensor, variance: float) -> tup
     return torch.where(nothing, 0.0, offset), torch.where(nothing, 0.0, rise)
 
 
-def _split(reader: Reader, table: PeakTable, y: Tensor, x: Tensor, plan: Plan) -> PeakTable:
+def _split(reader: Reader, table: PeakTable, y: Tensor, x: Tensor, variance: Tensor, plan: Plan) -> PeakTable:
     """Correct and add peaks where others overlap; see ``peaks._split``."""
     own = torch.stack([table.x, table.y, table.height], 1)
-    patches = _patches(reader, table, y, x)
+    patches = _patches(reader, table, y, x, variance)
     cell = torch.stack([x, y, torch.zeros_like(x)], 1)
-    odd = torch.nonzero(~device_overlap.fits(patches, own - cell, plan.variance, plan.split_error))[:, 0]
-    patches, cell = patches._replace(values=patches.values[odd], inside=patches.inside[odd]), cell[odd]
+    odd = torch.nonzero(~device_overlap.fits(patches, own - cell, plan.split_error))[:, 0]
+    patches = Patches(patches.values[odd], patches.x, patches.y, patches.inside[odd], patches.variance[odd])
+    cell = cell[odd]
     number, found = _explain(table, own, odd, patches, cell, plan)
     own[odd] = torch.where((number == 1)[:, None], found[:, 0] + cell, own[odd])
-    clean = device_overlap.fits(patches, own[odd] - cell, plan.variance, plan.split_error)
+    clean = device_overlap.fits(patches, own[odd] - cell, plan.split_error)
     number, found = _explain(table, own, odd, patches, cell, plan)
     number = torch.where(clean, 0, number)
     own[odd] = torch.where((number > 0)[:, None], found[:, 0] + cell, own[odd])
@@ -190,12 +219,14 @@ def _split(reader: Reader, table: PeakTable, y: Tensor, x: Tensor, plan: Plan) -
     return PeakTable(batch[order], kind[order], *values[order].T)
 
 
-def _patches(reader: Reader, table: PeakTable, y: Tensor, x: Tensor) -> Patches:
+def _patches(reader: Reader, table: PeakTable, y: Tensor, x: Tensor, variance: Tensor) -> Patches:
     px, py = device_overlap.offsets(y.device, reader.dtype)
     batch, kind = table.batch[:, None], table.kind[:, None]
     rows, cols = y[:, None] + py.long(), x[:, None] + px.long()
     inside = reader.inside(batch, rows, cols)
-    return Patches(torch.where(inside, reader.at(batch, kind, rows, cols), 0.0), px, py, inside)
+    return Patches(
+        torch.where(inside, reader.at(batch, kind, rows, cols), 0.0), px, py, inside, variance[:, None]
+    )
 
 
 def _explain(
@@ -209,12 +240,12 @@ def _explain(
     one, other = torch.nonzero(near, as_tuple=True)
     offset = own[other] - cell[one]
     share = device_overlap.gaussian(
-        patches.x - offset[:, :1], patches.y - offset[:, 1:2], offset[:, 2:], plan.variance
+        patches.x - offset[:, :1], patches.y - offset[:, 1:2], offset[:, 2:], patches.variance[one]
     )
     highest = torch.zeros_like(patches.values)
     highest.scatter_reduce_(0, one[:, None].expand_as(share), share, "amax")
     foreign = highest > device_overlap.rules._EXPLAINED * patches.values
-    return device_overlap.resolve(patches, own[odd, 2], foreign, plan.variance, plan.split_error)
+    return device_overlap.resolve(patches, own[odd, 2], foreign, plan.split_error)
 
 
 def _read(reader: Reader, cubic: int, batch: Tensor, limb: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:

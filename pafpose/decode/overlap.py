@@ -19,7 +19,8 @@ _RADIUS = 2  # of the patch
 _FAINT = 0.3  # cells below this share of the peak are left out; so are peaks below this value
 _CLOSEST = 0.3  # cells between two peaks that are told apart
 _WEAKEST = 0.6  # of two overlapping peaks the lower has at least this share of the higher
-_BETTER = 0.5  # two Gaussians must leave less than this share of the error of one
+_BETTER = 0.5  # two Gaussians must leave less than this share of the error of one, of any width
+_SURE = 0.1  # of the allowed error: below it one Gaussian of the known width is not doubted
 _EXPLAINED = 0.95  # a cell belongs to a peak that gives this share of its value
 _ROUNDS = 12
 _DIRECTIONS = 4
@@ -75,9 +76,9 @@ def _foreign(peaks: np.ndarray, x: int, y: int, value: float, variance: float) -
 def _patch(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, peaks: np.ndarray, own: int, variance: float
 ) -> np.ndarray:
-    """Cells ``(n, 4)`` = x, y, value, log value + d^2/(2 sigma^2), without those that other peaks explain."""
+    """Cells ``(n, 5)`` = x, y, value, log value + d^2/(2 sigma^2), d^2, without those of other peaks."""
     others = _neighbours(peaks, own)
-    cells = np.empty(((2 * _RADIUS + 1) ** 2, 4))
+    cells = np.empty(((2 * _RADIUS + 1) ** 2, 5))
     n = 0
     for j in range(max(y - _RADIUS, 0), min(y + _RADIUS + 1, rows)):
         for i in range(max(x - _RADIUS, 0), min(x + _RADIUS + 1, cols)):
@@ -86,19 +87,20 @@ def _patch(
                 continue
             dx, dy = float(i - x), float(j - y)
             cells[n, 0], cells[n, 1], cells[n, 2] = dx, dy, value
-            cells[n, 3] = math.log(value) + (dx * dx + dy * dy) / (2.0 * variance)
+            cells[n, 4] = dx * dx + dy * dy
+            cells[n, 3] = math.log(value) + cells[n, 4] / (2.0 * variance)
             n += 1
     return cells[:n]
 
 
 @kernel
-def _fit(cells: np.ndarray, member: np.ndarray, which: int, fitted: np.ndarray) -> bool:
-    """Plane ``a + b x + c y`` through the members' logarithms, weighted by value^2; False if it has none."""
+def _fit(cells: np.ndarray, column: int, member: np.ndarray, which: int, fitted: np.ndarray) -> bool:
+    """Plane ``a + b x + c y`` through a column of the members, weighted by value^2; False if it has none."""
     sw = sx = sy = sxx = sxy = syy = su = sxu = syu = 0.0
     for i in range(cells.shape[0]):
         if member[i] != which:
             continue
-        x, y, w, u = cells[i, 0], cells[i, 1], cells[i, 2] ** 2, cells[i, 3]
+        x, y, w, u = cells[i, 0], cells[i, 1], cells[i, 2] ** 2, cells[i, column]
         sw += w
         sx += w * x
         sy += w * y
@@ -134,6 +136,28 @@ def _error(cells: np.ndarray, member: np.ndarray, planes: np.ndarray, variance: 
 
 
 @kernel
+def _free_error(cells: np.ndarray, member: np.ndarray, plane: np.ndarray, variance: float) -> float:
+    """What is left when one Gaussian may also be wider or narrower than it should be.
+
+    ``plane`` is the fit at the known width; d^2 joins it as a third regressor, cleared of its own plane.
+    """
+    bowl = np.zeros(3)
+    _fit(cells, 4, member, 0, bowl)
+    top = low = 0.0
+    for x, y, value, log, square in cells:
+        rest = square - bowl[0] - bowl[1] * x - bowl[2] * y
+        top += value**2 * rest * (log - plane[0] - plane[1] * x - plane[2] * y)
+        low += value**2 * rest * rest
+    bend = top / low if low > 0.0 else 0.0
+    total = 0.0
+    for x, y, value, _, square in cells:
+        log = plane[0] + plane[1] * x + plane[2] * y - square / (2.0 * variance)
+        log += bend * (square - bowl[0] - bowl[1] * x - bowl[2] * y)
+        total += (value - math.exp(min(log, 1.0))) ** 2
+    return math.sqrt(total / cells.shape[0])
+
+
+@kernel
 def _assign(cells: np.ndarray, planes: np.ndarray, member: np.ndarray) -> bool:
     """Give each cell to the higher of two planes; whether any changed sides."""
     changed = False
@@ -161,7 +185,7 @@ def _fit_two(cells: np.ndarray, angle: float, planes: np.ndarray, variance: floa
         along = (cells[i, 0] - mx) * math.cos(angle) + (cells[i, 1] - my) * math.sin(angle)
         member[i] = 1 if along > 0.0 else 0
     for _ in range(_ROUNDS):
-        if not (_fit(cells, member, 0, planes[0]) and _fit(cells, member, 1, planes[1])):
+        if not (_fit(cells, 3, member, 0, planes[0]) and _fit(cells, 3, member, 1, planes[1])):
             return np.inf
         if not _assign(cells, planes, member):
             break
@@ -193,7 +217,7 @@ def resolve(
     """Explain the patch around a peak's cell by one or two Gaussians written to ``result`` ``(2, 3)``.
 
     ``peaks`` are those of the type, ``own`` the one at the cell. Returns how many explain it to
-    ``error`` (rms, of the height), 0 when neither does: then the map is no sum of clean peaks.
+    ``error`` (rms, of the height); 0 when neither does, or one of another width does better.
     """
     if plane[y, x] < _FAINT:
         return 0
@@ -201,12 +225,12 @@ def resolve(
     allowed = error * peaks[own, 2]
     member = np.zeros(cells.shape[0], np.int64)
     planes, best = np.zeros((2, 3)), np.zeros((2, 3))
-    if cells.shape[0] < 3 or not _fit(cells, member, 0, planes[0]):
+    if cells.shape[0] < 3 or not _fit(cells, 3, member, 0, planes[0]):
         return 0
-    single = _error(cells, member, planes, variance)
-    if single <= allowed:
+    single, free = _error(cells, member, planes, variance), _free_error(cells, member, planes[0], variance)
+    if single <= allowed and (free >= _BETTER * single or single <= _SURE * allowed):
         return 1 if _to_peak(planes[0], y, x, variance, result[0]) else 0
-    lowest = min(allowed, _BETTER * single)
+    lowest = min(allowed, _BETTER * min(single, free))
     found = False
     for n in range(_DIRECTIONS):
         left = _fit_two(cells, n * math.pi / _DIRECTIONS, planes, variance)

@@ -21,6 +21,9 @@ _MAGNITUDE = np.int32(0x7FFFFFFF)
 _TINY = 1e-3  # of the peak: what lies below says nothing about its shape
 _FLAT = 0.03  # by this fraction flatter than the known Gaussian, another peak may reach over one side
 _CLEAN = 0.1  # a side whose curvature is within this fraction of the Gaussian's belongs to one peak only
+_ENOUGH = 8  # peaks whose widths have a meaningful median
+_WIDER, _WIDEST = 1.1, 2.5  # the variances, relative to the known one, that peaks are taken to have
+_PLATEAU = 1.0 - 1e-6
 _REACH = 1.0  # cells that a peak may lie beyond a border
 
 
@@ -229,33 +232,76 @@ def _split(
 
 
 @kernel
-def find_peaks(
-    heatmaps: np.ndarray,
-    num_keypoints: int,
-    rows: int,
-    cols: int,
-    threshold: float,
-    mode: int,
-    variance: float,
-    max_peaks: int,
-    split_error: float,
+def _width(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
+    """Variance (cells squared) of the Gaussian through a peak and its four neighbours; -1 at borders."""
+    centre, product = np.float64(plane[y, x]), 1.0
+    for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0)):
+        value = _at(plane, y + dy, x + dx, rows, cols)
+        if value <= _TINY * centre:
+            return -1.0
+        product *= value / centre
+    return -2.0 / math.log(product) if product < _PLATEAU else -1.0
+
+
+@kernel
+def seen_variance(
+    heatmaps: np.ndarray, cells: np.ndarray, starts: np.ndarray, rows: int, cols: int, variance: float
+) -> float:
+    """The variance that the peaks of a picture have: the known one, or their median if that is wider.
+
+    Networks blur what they are unsure of, and the known width would then misplace peaks.
+    """
+    widths = np.empty(cells.size)
+    n = 0
+    for k in range(starts.size - 1):
+        for cell in cells[starts[k] : starts[k + 1]]:
+            width = _width(heatmaps[k], cell // cols, cell % cols, rows, cols)
+            if width > 0.0:
+                widths[n] = width
+                n += 1
+    if n < _ENOUGH:
+        return variance
+    median = widths[descending(widths[:n])[n // 2]]
+    return min(median, _WIDEST * variance) if median > _WIDER * variance else variance
+
+
+@kernel
+def _all_cells(
+    heatmaps: np.ndarray, num_keypoints: int, rows: int, cols: int, threshold: float, max_peaks: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Cells ``y * cols + x`` of the strongest peaks of every type, and where the types start."""
+    flags = np.zeros((heatmaps[0].size + 7) // 8 * 8, np.uint8)
+    room = np.empty(((rows + 1) // 2) * ((cols + 1) // 2), np.int32)
+    limit = min(max_peaks, room.size)
+    cells = np.empty(num_keypoints * limit, np.int32)
+    starts = np.zeros(num_keypoints + 1, np.int64)
+    for k in range(num_keypoints):
+        chosen = room[: _scan(heatmaps[k], rows, cols, threshold, flags, room)]
+        if chosen.size > limit:
+            chosen = strongest(heatmaps[k], chosen, cols, limit)
+        starts[k + 1] = starts[k] + chosen.size
+        cells[starts[k] : starts[k + 1]] = chosen
+    return cells[: starts[num_keypoints]], starts
+
+
+@kernel
+def find_peaks(
+    heatmaps: np.ndarray, num_keypoints: int, rows: int, cols: int, threshold: float, mode: int,
+    variance: float, max_peaks: int, split_error: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Peaks of the first ``num_keypoints`` maps of float32 ``(C, h, w)``, within ``rows`` x ``cols``.
 
     Returns ``(N, 3)`` float64 = column, row (cells), height, by type and then in reading order, and the
-    ``(num_keypoints + 1,)`` starts of the types. Of each type the ``max_peaks`` strongest are kept.
+    ``(num_keypoints + 1,)`` starts of the types. Of each type the ``max_peaks`` strongest are kept; those
+    that ``split_error`` adds to them follow.
     """
-    flags = np.zeros((heatmaps[0].size + 7) // 8 * 8, np.uint8)
-    cells = np.empty(((rows + 1) // 2) * ((cols + 1) // 2), np.int32)
-    limit = min(max_peaks, cells.size)
-    peaks = np.empty((num_keypoints * limit * (2 if split_error > 0.0 else 1), 3))
+    cells, firsts = _all_cells(heatmaps, num_keypoints, rows, cols, threshold, max_peaks)
+    if mode == 2 or split_error > 0.0:
+        variance = seen_variance(heatmaps, cells, firsts, rows, cols, variance)
+    peaks = np.empty((cells.size * (2 if split_error > 0.0 else 1), 3))
     starts = np.zeros(num_keypoints + 1, np.int64)
     for k in range(num_keypoints):
-        plane = heatmaps[k]
-        count = _scan(plane, rows, cols, threshold, flags, cells)
-        chosen = cells[:count]
-        if count > limit:
-            chosen = strongest(plane, chosen, cols, limit)
+        plane, chosen = heatmaps[k], cells[firsts[k] : firsts[k + 1]]
         own = peaks[starts[k] :]
         for n in range(chosen.size):
             own[n] = refine(plane, chosen[n] // cols, chosen[n] % cols, rows, cols, mode, variance)

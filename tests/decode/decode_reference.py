@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 def decode(heat, paf, skeleton, settings, stride, sigma):
     """Keypoints (N, K, 3) in input px and scores (N,) of one picture."""
     heat, paf = np.asarray(heat, np.float32), np.asarray(paf, np.float32)
-    variance = (sigma / stride) ** 2
+    variance = seen_variance(heat[: skeleton.num_keypoints], settings, (sigma / stride) ** 2)
     peaks = [
         (kind, *peak)
         for kind in range(skeleton.num_keypoints)
@@ -43,11 +43,29 @@ def decode(heat, paf, skeleton, settings, stride, sigma):
 # --- peaks
 
 
+def seen_variance(heat, settings, known):
+    """The median of the peaks' widths when it is clearly above the known one."""
+    widths = []
+    for plane in heat:
+        for y, x in find_cells(plane, settings):
+            sides = [value_at(plane, *c) for c in ((y, x - 1), (y, x + 1), (y - 1, x), (y + 1, x))]
+            if all(v > 1e-3 * plane[y, x] for v in sides):
+                product = math.prod(v / float(plane[y, x]) for v in sides)
+                if product < 1 - 1e-6:
+                    widths.append(-2 / math.log(product))
+    if len(widths) < 8:
+        return known
+    median = sorted(widths, reverse=True)[len(widths) // 2]
+    return min(median, 2.5 * known) if median > 1.1 * known else known
+
+
+def find_cells(plane, settings):
+    cells = [c for c in itertools.product(*map(range, plane.shape)) if is_peak(plane, c, settings)]
+    return sorted(sorted(cells, key=lambda c: -plane[c])[: settings.max_peaks])
+
+
 def find_peaks(plane, settings, variance):
-    rows, cols = plane.shape
-    cells = [c for c in itertools.product(range(rows), range(cols)) if is_peak(plane, c, settings)]
-    strongest = sorted(cells, key=lambda c: -plane[c])[: settings.max_peaks]
-    cells = sorted(strongest)
+    cells = find_cells(plane, settings)
     peaks = [refine(plane, c, settings.refine, variance) for c in cells]
     if settings.split_error == 0:
         return peaks
@@ -169,7 +187,7 @@ def explain(plane, cell, peak, others, variance, error):
         return []
     single = misfit([one], rows, variance)
     free = any_width(rows, logs, variance)
-    if single <= error * peak[2] and free >= single / 2:
+    if single <= error * peak[2] and (free >= single / 2 or single <= 0.1 * error * peak[2]):
         return to_peaks([one], cell, variance)
     best, lowest = None, min(error * peak[2], single / 2, free / 2)
     for turn in range(4):

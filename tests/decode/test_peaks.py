@@ -127,3 +127,13 @@ def test_cached_kernels_know_all_their_sources():
 def test_no_people_no_peaks():
     assert peaks_of(np.zeros((5, 7), np.float32)).shape == (0, 3)
     assert torch.from_numpy(peaks_of(np.zeros((1, 1), np.float32))).shape == (0, 3)
+
+
+def test_wider_peaks_than_expected_are_measured_from_the_picture(rng):
+    centres = [
+        (x + rng.uniform(-0.5, 0.5), y + rng.uniform(-0.5, 0.5)) for x in (5, 13, 21) for y in (5, 13, 21)
+    ]
+    pair = [(5.2, 30.1), (7.4, 30.6)]  # too near each other for the known width to be right
+    found = peaks_of(gaussians([*centres, *pair], shape=(36, 28), sigma=1.2 * SIGMA))
+    assert max(error(found, centre) for centre in centres) < 1e-3
+    assert max(error(found, centre) for centre in pair) < 0.05
