@@ -212,9 +212,9 @@ def _distinct(pair: np.ndarray) -> bool:
 @kernel
 def resolve(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, peaks: np.ndarray, own: int, variance: float,
-    error: float, result: np.ndarray,
+    error: float, most: int, result: np.ndarray,
 ) -> int:  # fmt: skip
-    """Explain the patch around a peak's cell by one or two Gaussians written to ``result`` ``(2, 3)``.
+    """Explain the patch around a peak's cell by at most ``most`` Gaussians, written to ``result`` ``(2, 3)``.
 
     ``peaks`` are those of the type, ``own`` the one at the cell. Returns how many explain it to
     ``error`` (rms, of the height); 0 when neither does, or one of another width does better.
@@ -230,6 +230,8 @@ def resolve(
     single, free = _error(cells, member, planes, variance), _free_error(cells, member, planes[0], variance)
     if single <= allowed and (free >= _BETTER * single or single <= _SURE * allowed):
         return 1 if _to_peak(planes[0], y, x, variance, result[0]) else 0
+    if most == 1:
+        return 0
     lowest = min(allowed, _BETTER * min(single, free))
     found = False
     for n in range(_DIRECTIONS):

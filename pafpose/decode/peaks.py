@@ -222,10 +222,10 @@ def _split(
             y, x = cells[i] // cols, cells[i] % cols
             if second and fits(plane, y, x, rows, cols, known[i], variance, error):
                 continue
-            number = resolve(plane, y, x, rows, cols, known, i, variance, error, found)
+            number = resolve(plane, y, x, rows, cols, known, i, variance, error, 1 + second, found)
             if number == 1:
                 peaks[i] = found[0]
-            elif number == 2 and second:
+            elif number == 2:
                 peaks[i], peaks[total] = found[0], found[1]
                 total += 1
     return total
