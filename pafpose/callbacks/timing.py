@@ -10,6 +10,8 @@ from pytorch_lightning.callbacks import Callback
 
 from pafpose.data.records import Batch
 
+CLOCK = time.perf_counter
+
 
 class Timing(Callback):
     """Logs ``train/samples_per_second``, an average over about ``window`` seconds."""
@@ -21,17 +23,17 @@ class Timing(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._last = time.perf_counter()
+        self._last = CLOCK()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on after validation as if it had taken no time."""
-        self._last = time.perf_counter()
+        self._last = CLOCK()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Count one batch; tell the speed once the window is full."""
-        now = time.perf_counter()
+        now = CLOCK()
         if self._last is not None:
             self._seconds += now - self._last
             self._samples += len(batch.image)
