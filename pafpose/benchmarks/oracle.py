@@ -130,7 +130,7 @@ def draw(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> Non
     from matplotlib.figure import Figure
 
     picture = Figure(figsize=(11, 3.6), layout="constrained")
-    panels = picture.subplots(1, len(curves), sharey=True)
+    panels = picture.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     for panel, (key, lines) in zip(panels, curves.items(), strict=True):
         for label, values in lines.items():
             panel.plot(PERTURBATIONS[key], values, marker="o", markersize=3, label=label)
