@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields, Targets
+from pafpose.utils.precision import full_precision
 
 PENALTIES = ("l2", "l1", "smooth_l1", "focal_l2", "ohkm")
 REDUCTIONS = ("caffe", "mean")
@@ -36,6 +37,7 @@ class FieldLoss:
     value by ``1 + f * |target|`` (for the background channel: ``1 - target``). ``hard_keypoints`` and
     ``hard_limbs`` are the fractions of channels that ohkm keeps per sample; ``beta`` is where smooth_l1
     turns linear; ``gamma`` the exponent of focal_l2. ``stage_weights`` null weighs all stages 1.
+    ``log_channels`` asks whoever trains to log ``per_channel`` as well.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class FieldLoss:
         hard_limbs: float = 0.5,
         beta: float = 0.1,
         gamma: float = 1.0,
+        log_channels: bool = False,
         background: bool = True,
     ) -> None:
         _check_choice("loss.heatmaps", heatmaps, PENALTIES)
@@ -68,13 +71,14 @@ class FieldLoss:
         self.foreground, self.background = float(foreground), background
         self.hard_keypoints, self.hard_limbs = float(hard_keypoints), float(hard_limbs)
         self.beta, self.gamma = float(beta), float(gamma)
+        self.log_channels = bool(log_channels)
 
     def __call__(self, stages: Sequence[Fields], targets: Targets) -> dict[str, Tensor]:
         """Named scalar terms (``heatmap_stage1``, ``paf_stage1``, ...); their sum is the loss.
 
         A field that a later stage only hands on (the same tensor) counts once.
         """
-        with torch.autocast(targets.heatmaps.device.type, enabled=False):
+        with full_precision(targets.heatmaps.device):
             terms = self._terms(stages, targets)
             counts = torch.stack([term.divisor for term in terms])
             world = 1
@@ -90,7 +94,7 @@ class FieldLoss:
         For logs: (K + 1,) and (L,). ``fields`` has both fields, as the last stage does.
         """
         assert fields.heatmaps is not None and fields.pafs is not None
-        with torch.no_grad(), torch.autocast(targets.heatmaps.device.type, enabled=False):
+        with torch.no_grad(), full_precision(targets.heatmaps.device):
             heat, weights = self._heatmap_penalty(fields.heatmaps, targets)
             heatmaps = (heat * weights).sum((0, 2, 3)) / weights.expand_as(heat).sum((0, 2, 3)).clamp(min=1)
             paf, weights = self._paf_penalty(fields.pafs, targets)

@@ -18,6 +18,7 @@ from pafpose.evaluation import to_photo
 from pafpose.fields import Fields, People, Targets
 from pafpose.metrics import KeypointAP, people_to_coco
 from pafpose.optim import build_optimizer
+from pafpose.utils.precision import full_precision
 
 
 class PoseModule(LightningModule):
@@ -74,16 +75,28 @@ class PoseModule(LightningModule):
     def render(self, batch: Batch) -> Targets:
         """The ground truth of a batch, on its device, in float32 whatever the precision."""
         size = (batch.image.shape[-2], batch.image.shape[-1])
-        with torch.autocast(batch.image.device.type, enabled=False):
+        with full_precision(batch.image.device):
             return self.targets(batch.keypoints, size, batch.boxes, batch.ignore)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Masked loss over all stages; every term is logged under its own name."""
-        terms = self.loss(self(batch.image), self.render(batch))
+        stages, targets = self(batch.image), self.render(batch)
+        terms = self.loss(stages, targets)
         total = torch.stack(list(terms.values())).sum()
         self.log("train/loss", total, prog_bar=True)
         self.log_dict({f"train/loss/{name}": term for name, term in terms.items()})
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.loss.log_channels and (self.global_step + 1) % every == 0:
+            self.log_dict(self.channel_terms("train", stages[-1], targets))
         return total
+
+    def channel_terms(self, split: str, last: Fields, targets: Targets) -> dict[str, Tensor]:
+        """Mean penalty of every keypoint, of the background and of every limb, by name; not in the loss."""
+        heatmaps, pafs = self.loss.per_channel(last, targets)
+        keypoints = (*self.skeleton.keypoints, "background")[: len(heatmaps)]
+        return {f"{split}/keypoint/{n}": v for n, v in zip(keypoints, heatmaps, strict=True)} | {
+            f"{split}/limb/{n}": v for n, v in zip(self.skeleton.limb_names, pafs, strict=True)
+        }
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last round; compile the decoder outside the first batch."""
@@ -92,13 +105,15 @@ class PoseModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss, and people for COCO AP."""
-        stages = self(batch.image)
-        terms = self.loss(stages, self.render(batch))
+        stages, targets = self(batch.image), self.render(batch)
+        terms = self.loss(stages, targets)
         size = len(batch.image)
         total = torch.stack(list(terms.values())).sum()
         self.log("val/loss", total, batch_size=size, sync_dist=True)
         self.log_dict({f"val/loss/{n}": t for n, t in terms.items()}, batch_size=size, sync_dist=True)
         last = stages[-1]
+        if self.loss.log_channels:
+            self.log_dict(self.channel_terms("val", last, targets), batch_size=size, sync_dist=True)
         people = self.decoder.decode_batch(last.heatmaps.float(), last.pafs.float(), batch.valid)
         self.record(people, batch)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import pafpose
 from pafpose.engine import train
@@ -51,7 +52,9 @@ def test_a_run_leaves_what_users_look_for(trained: tuple[dict[str, float], Path]
     metrics, out = trained
     for name in ("config.yaml", "metrics.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
         assert (out / name).is_file(), name
-    assert list((out / "tensorboard").glob("events.*")) and list((out / "images").rglob("*.png"))
+    tags = EventAccumulator(str(out / "tensorboard")).Reload().Tags()["scalars"]
+    assert "train/loss/paf_stage1" in tags and not any("/limb/" in tag for tag in tags)
+    assert list((out / "images").rglob("*.png"))
     stored = json.loads((out / "metrics.json").read_text())
     assert {"AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"} <= set(stored)
     assert stored["AP"] == metrics["AP"] and 0 <= metrics["AP"] <= 1
@@ -100,6 +103,16 @@ def test_the_module_stays_small() -> None:
     source = Path(pafpose.module.__file__).read_text()  # type: ignore[attr-defined]
     assert source.count("\n") < 200
     assert issubclass(PoseModule, torch.nn.Module)
+
+
+def test_keypoints_and_limbs_have_curves_of_their_own_when_asked(tmp_path: Path) -> None:
+    _, out = run(tmp_path, "loss.log_channels=true", "callbacks=none", "trainer.max_steps=1")
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    tags = set(events.Tags()["scalars"])
+    wanted = {"keypoint/nose", "keypoint/background", "limb/neck-nose", "limb/left_eye-left_ear"}
+    assert {f"{split}/{name}" for split in ("train", "val") for name in wanted} <= tags
+    limbs = [events.Scalars(tag)[-1].value for tag in tags if tag.startswith("val/limb/")]
+    assert len(limbs) == 19 and all(value > 0 for value in limbs)
 
 
 def test_losses_of_different_batch_sizes_compare(tmp_path: Path) -> None:
