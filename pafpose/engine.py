@@ -96,15 +96,20 @@ def save_config(cfg: DictConfig, folder: Path) -> None:
 
 
 def close_run(trainer: Trainer, module: PoseModule, data: Any, folder: Path) -> None:
-    """Validate once more when the last steps were not, so that best.ckpt and last.ckpt always exist."""
+    """Validate once more when the last steps were not, so that best.ckpt and last.ckpt always exist.
+
+    What rank 0 finds in its folder decides for all ranks: started by torchrun or srun, each has a folder of
+    its own unless hydra.run.dir is given, and ranks that disagreed would wait for each other for ever.
+    """
+    agree = trainer.strategy.broadcast
     checkpoint = trainer.checkpoint_callback
     best = getattr(checkpoint, "best_model_score", None)
-    if module.validated_at == trainer.global_step and (folder / "best.ckpt").is_file():
+    if agree(module.validated_at == trainer.global_step and (folder / "best.ckpt").is_file()):
         return
     trainer.validate(module, datamodule=data, verbose=False)
     score = trainer.callback_metrics["val/AP"]
     trainer.save_checkpoint(folder / "last.ckpt")
-    if best is None or score >= best.to(score.device) or not (folder / "best.ckpt").is_file():
+    if agree(best is None or bool(score >= best.to(score.device)) or not (folder / "best.ckpt").is_file()):
         if trainer.is_global_zero:
             shutil.copyfile(folder / "last.ckpt", folder / "best.ckpt")
         trainer.strategy.barrier()
