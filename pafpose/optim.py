@@ -20,7 +20,8 @@ class GroupSettings:
     """Multipliers of the learning rate by part of the network, and of the weight decay by kind.
 
     backbone: the (usually pretrained) trunk; head: everything else up to the first stage; refinement: later
-    stages; bias: biases of convolutions, on top; bias_decay, norm_decay: weight decay multipliers.
+    stages; bias: biases of convolutions, on top; bias_decay, norm_decay, depthwise_decay: weight decay
+    multipliers, the last of convolutions that see one channel each.
     """
 
     backbone: float = 1.0
@@ -29,6 +30,7 @@ class GroupSettings:
     bias: float = 1.0
     bias_decay: float = 0.0
     norm_decay: float = 0.0
+    depthwise_decay: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -52,28 +54,39 @@ def part_of(name: str) -> str:
 def parameter_groups(
     network: nn.Module, settings: GroupSettings, *, lr: float, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Group the trainable parameters: part x (weights, bias, norm), each with its rate and decay."""
-    norms = {
-        id(parameter)
+    """Group the trainable parameters: part x (weights, bias, norm), each with its rate and decay.
+
+    Depthwise layers have groups of their own when their decay differs.
+    """
+    apart = settings.depthwise_decay != 1
+    kinds = {
+        id(parameter): _kind(module, name, depthwise=apart)
         for module in network.modules()
-        if not isinstance(module, nn.Conv2d | nn.Linear)
-        for parameter in module.parameters(recurse=False)
+        for name, parameter in module.named_parameters(recurse=False)
     }
+    decays = {"norm": settings.norm_decay, "bias": settings.bias_decay, "depthwise": settings.depthwise_decay}
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        part = part_of(name)
-        kind = "norm" if id(parameter) in norms else "bias" if name.endswith("bias") else "weights"
+        part, kind = part_of(name), kinds[id(parameter)]
         rate = lr * getattr(settings, part) * (settings.bias if kind == "bias" else 1.0)
-        decay = {"norm": settings.norm_decay, "bias": settings.bias_decay, "weights": 1.0}[
-            kind
-        ] * weight_decay
+        decay = decays.get(kind, 1.0) * weight_decay
         group = {"name": f"{part}/{kind}", "params": [], "lr": rate, "weight_decay": decay}
         groups.setdefault(f"{part}/{kind}", group)["params"].append(parameter)
     if not groups:
         raise PafposeError("the network has no trainable parameter; freeze less (backbone.freeze)")
     return list(groups.values())
+
+
+def _kind(module: nn.Module, name: str, *, depthwise: bool) -> str:
+    """What a module's own parameter is: norm (BatchNorm, PReLU), bias, weights, or depthwise when asked."""
+    if not isinstance(module, nn.Conv2d | nn.Linear):
+        return "norm"
+    if name == "bias":
+        return "bias"
+    alone = isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
+    return "depthwise" if depthwise and alone else "weights"
 
 
 def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
@@ -113,9 +126,9 @@ def step(
     optimizer: Optimizer, total_steps: float | None, *, every: float, gamma: float, warmup: float = 0
 ) -> LambdaLR:
     """Multiply the rate by ``gamma`` every so many steps."""
-    period = _steps("every", every, total_steps)
-    if period < 1:
-        raise PafposeError(f"scheduler.every={every}: must come to at least one step")
+    if every <= 0:
+        raise PafposeError(f"scheduler.every={every}: steps, or a fraction of the run below 1; above 0")
+    period = max(1, _steps("every", every, total_steps))  # a fraction of a very short run is still a step
     start = _steps("warmup", warmup, total_steps)
     return _schedule(optimizer, _warmed(lambda now: gamma ** (now // period), start))
 

@@ -135,3 +135,25 @@ def test_losses_of_different_batch_sizes_compare(tmp_path: Path) -> None:
 def test_mixed_precision_keeps_targets_and_loss_in_float32(tmp_path: Path, precision: str) -> None:
     metrics, _ = run(tmp_path, f"precision={precision}", "callbacks=none")
     assert math.isfinite(metrics["AP"])
+
+
+@pytest.mark.slow
+def test_a_compiled_network_leaves_the_same_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced by torch.compile; the backend is the quick one, as names and shapes are what matters here."""
+    calls: list[object] = []
+    compile_in_place = torch.nn.Module.compile
+
+    def quickly(module: torch.nn.Module) -> None:
+        calls.append(module)
+        compile_in_place(module, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", quickly)
+    _, out = run(tmp_path, "compile=true", "callbacks=none", "trainer.max_steps=2")
+    assert len(calls) == 1
+    state = torch.load(out / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert not any("_orig_mod" in name for name in state)
+    assert set(state) == set(PoseModule.from_file(out / "checkpoints" / "best.ckpt").state_dict())
+    people = pafpose.load(out)(np.zeros((50, 70, 3), np.uint8))
+    assert people.keypoints.shape[1:] == (18, 3)

@@ -57,6 +57,15 @@ def test_batchnorm_and_prelu_do_not_decay() -> None:
     assert groups["head/bias"]["lr"] == 2
 
 
+def test_lightweights_depthwise_layers_do_not_decay() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4, bias=False), nn.Conv2d(4, 8, 1), nn.Conv2d(1, 2, 3))
+    optimizer = build_optimizer(network, load_config(["optimizer=lightweight2018"]).optimizer)
+    decays = {g["name"]: (g["weight_decay"], len(g["params"])) for g in optimizer.param_groups}
+    assert decays == {"head/depthwise": (0, 1), "head/weights": (5e-4, 2), "head/bias": (0, 2)}
+    plain = build_optimizer(network, load_config(["optimizer=adamw"]).optimizer)
+    assert [g["name"] for g in plain.param_groups] == ["head/weights", "head/bias"]
+
+
 def test_a_frozen_network_is_an_error(network: PoseNetwork) -> None:
     network.requires_grad_(False)
     with pytest.raises(PafposeError, match="no trainable parameter"):
@@ -119,6 +128,12 @@ def test_the_seeds_steps_come_at_50_and_100_of_150_epochs() -> None:
     node = load_config(["scheduler=part_affinity"]).scheduler
     factor = build(node, optimizer=optimizer, total_steps=150 * 7).lr_lambdas[0]
     assert [factor(n * 7) for n in (0, 49, 50, 99, 100, 149)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_a_fraction_of_a_very_short_run_is_still_a_step() -> None:
+    assert rates(lambda o: optim.step(o, 2, every=0.3333334, gamma=0.1), 2) == pytest.approx([1, 0.1])
+    with pytest.raises(PafposeError, match=r"scheduler\.every=0"):
+        optim.step(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1), 100, every=0, gamma=0.1)
 
 
 @pytest.mark.parametrize("total", [None, math.inf, -1])
