@@ -1,4 +1,4 @@
-"""Speed as ratios against references of the same run: python scripts/benchmark.py targets|decode."""
+"""Speed, mostly as ratios: python scripts/benchmark.py targets|decode|overhead|networks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,29 @@ def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for key in rows[0]:
         table.add_column(key)
     for row in rows:
-        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
     Console().print(table)
 
 
 def main() -> None:
     """Measure one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["targets", "decode"])
+    parser.add_argument("what", choices=["targets", "decode", "overhead", "networks"])
     parser.add_argument("--coco", type=Path, help="a COCO folder, for the row of real photos")
+    parser.add_argument("--device", default="cpu", help="overhead: cpu or cuda")
+    parser.add_argument("overrides", nargs="*", help="overhead: of the training config, data.batch_size=16")
     arguments = parser.parse_args()
+    if arguments.what == "overhead":
+        from pafpose.benchmarks.overhead import overhead_table
+
+        table = overhead_table(arguments.overrides, device=arguments.device)
+        show("a training step, ms: plain loop and Lightning in turns", table)
+        return
+    if arguments.what == "networks":
+        from pafpose.benchmarks.networks import networks_table
+
+        show("networks of the recipes; CPU ms of one photo on one thread", networks_table())
+        return
     skeleton = pafpose.build_skeleton(pafpose.load_config())
     if arguments.what == "targets":
         from pafpose.benchmarks.targets import targets_table
