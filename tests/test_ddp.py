@@ -149,9 +149,9 @@ def test_ranks_share_an_epoch_without_overlap() -> None:
     def shares(epoch: int) -> list[list[tuple[int, int]]]:
         ranks = []
         for rank in range(2):
-            sampler = DistributedSamplerWrapper(
-                SeededSampler(7, seed=3), num_replicas=2, rank=rank, shuffle=True, seed=0
-            )
+            ours = SeededSampler(7, seed=3)
+            ours.start_at(epoch)
+            sampler = DistributedSamplerWrapper(ours, num_replicas=2, rank=rank, shuffle=True, seed=0)
             sampler.set_epoch(epoch)
             ranks.append(list(sampler))
         return ranks

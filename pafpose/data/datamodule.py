@@ -18,6 +18,7 @@ from pafpose.data.coco import ground_truth, read_coco
 from pafpose.data.collate import collate
 from pafpose.data.dataset import EvalDataset, PoseDataset, TrainDataset
 from pafpose.data.index import PoseIndex
+from pafpose.data.loader import ResumableLoader
 from pafpose.data.sampling import SeededSampler, list_samples
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
@@ -192,11 +193,16 @@ class PoseDataModule(LightningDataModule):
         return ground_truth(self.val_records, self.skeleton)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled by the seed; the last, smaller batch is left out unless it is the only one."""
+        """Shuffled by the seed; the last, smaller batch is left out unless it is the only one. Resumable."""
         dataset = self.train_dataset
         sampler = SeededSampler(len(dataset), seed=self.seed)
+        sampler.start_at(0 if self.trainer is None else self.trainer.current_epoch)
         return self._loader(
-            dataset, batch_size=self.batch_size, sampler=sampler, drop_last=len(dataset) >= self.batch_size
+            dataset,
+            ResumableLoader,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=len(dataset) >= self.batch_size,
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -207,11 +213,13 @@ class PoseDataModule(LightningDataModule):
         """The validation photos."""
         return self.val_dataloader()
 
-    def _loader(self, dataset: PoseDataset, **how: Any) -> DataLoader[Any]:
+    def _loader(
+        self, dataset: PoseDataset, kind: type[DataLoader[Any]] = DataLoader, **how: Any
+    ) -> DataLoader[Any]:
         # Workers are the parallelism. OpenCV's pool must be gone before they are forked: stopping it in a
         # child waits for ever, because its threads do not exist there.
         cv2.setNumThreads(0)
-        return DataLoader(
+        return kind(
             dataset,
             collate_fn=collate,
             num_workers=self.num_workers,

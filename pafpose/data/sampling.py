@@ -54,25 +54,29 @@ def list_samples(
 class SeededSampler(Sampler[tuple[int, int]]):
     """Shuffled ``(index, seed)`` pairs that depend on the seed and the epoch alone.
 
-    So the samples are the same whatever the number of workers. Lightning calls :meth:`set_epoch`; without
-    it, every pass is the next epoch.
+    So the samples are the same whatever the number of workers. Every pass is the next epoch, unless
+    :meth:`start_at` chose one. It is not called ``set_epoch``, which Lightning would call: it counts a pass
+    that a run ended in as complete, so that the rest of it would be drawn anew after resuming.
     """
 
     def __init__(self, length: int, *, seed: int) -> None:
         self.length = length
         self.seed = seed
-        self.epoch = 0
+        self.epoch = 0  # of the latest pass, or of the next when it was chosen
+        self._chosen = True  # the next pass is that of ``epoch``, not the one after
 
-    def set_epoch(self, epoch: int) -> None:
+    def start_at(self, epoch: int) -> None:
         """Choose the epoch that the next pass draws."""
         self.epoch = epoch
+        self._chosen = True
 
     def __len__(self) -> int:
         return self.length
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
+        self.epoch += not self._chosen
+        self._chosen = False
         generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**63)
-        self.epoch += 1
         order = torch.randperm(self.length, generator=generator).tolist()
         seeds = torch.randint(2**62, (self.length,), generator=generator).tolist()
         return iter(zip(order, seeds, strict=True))

@@ -68,11 +68,11 @@ def test_epochs_differ_and_repeat_by_seed():
     assert sorted(i for i, _ in first) == list(range(50)) == sorted(i for i, _ in second)
     assert first != second
     assert {seed for _, seed in first}.isdisjoint({seed for _, seed in second})
-    sampler.set_epoch(0)
+    sampler.start_at(0)
     assert list(sampler) == first
     assert list(SeededSampler(50, seed=3)) == first
     assert list(SeededSampler(50, seed=4)) != first
     resumed = SeededSampler(50, seed=3)
-    resumed.set_epoch(1)
+    resumed.start_at(1)
     assert list(resumed) == second
     assert len(sampler) == 50
