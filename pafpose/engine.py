@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -49,7 +50,7 @@ def _train(cfg: DictConfig) -> dict[str, float]:
         log.info("%s", describe(summarise(module.network, size=cfg.augment.crop)))
     if cfg.compile:
         module.network.compile()
-    resume = api.find_checkpoint(cfg.ckpt_path, prefer=("last", "best")) if cfg.ckpt_path else None
+    resume = find_resumable(cfg.ckpt_path) if cfg.ckpt_path else None
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     steps = trainer.global_step
     close_run(trainer, module, data, folder / "checkpoints")
@@ -59,6 +60,21 @@ def _train(cfg: DictConfig) -> dict[str, float]:
         write_json(folder / "metrics.json", metrics)
         say_where(folder, metrics)
     return metrics
+
+
+def find_resumable(path: str) -> Path:
+    """The checkpoint to go on from; one that holds weights alone is refused."""
+    file = api.find_checkpoint(path, prefer=("last", "best"))
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise PafposeError(f"{file}: not a checkpoint of scripts/train.py ({error})") from error
+    if "optimizer_states" not in content:
+        raise PafposeError(
+            f"{file} holds weights without the state of training, as converted ones do: evaluate.py and "
+            "predict.py take it, but training cannot go on from it; leave ckpt_path out to train anew"
+        )
+    return file
 
 
 def refuse_ddp_sweep(cfg: DictConfig) -> None:

@@ -94,6 +94,16 @@ def test_resuming_goes_on_with_optimiser_schedule_and_step(trained: tuple[dict[s
     assert after["optimizer_states"][0]["state"][0]["step"] == 5
 
 
+def test_weights_alone_cannot_be_resumed(trained: tuple[dict[str, float], Path], tmp_path: Path) -> None:
+    content = torch.load(trained[1] / "checkpoints" / "last.ckpt", weights_only=True)
+    torch.save({key: content[key] for key in ("state_dict", "hyper_parameters")}, tmp_path / "weights.ckpt")
+    with pytest.raises(PafposeError, match=r"weights\.ckpt holds weights without the state of training"):
+        run(tmp_path, f"ckpt_path={tmp_path / 'weights.ckpt'}")
+    (tmp_path / "text.ckpt").write_text("hello")
+    with pytest.raises(PafposeError, match=r"text\.ckpt: not a checkpoint"):
+        run(tmp_path, f"ckpt_path={tmp_path / 'text.ckpt'}")
+
+
 def test_missing_checkpoints_say_what_is_wanted(tmp_path: Path) -> None:
     with pytest.raises(PafposeError, match=r"ckpt_path=.*run folder that holds checkpoints/best\.ckpt"):
         pafpose.load(tmp_path / "nothing.ckpt")
