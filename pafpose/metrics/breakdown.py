@@ -28,7 +28,7 @@ def ap_by_keypoint(
         if name in names:
             truth = _keep_keypoint(ground_truth, list(names).index(name))
             found = [d for d in detections if d["keypoints"][3 * place + 2] > 0]
-            result[f"AP_{name}"] = coco_ap(found, truth, skeleton, max_dets=max_dets)["AP"]
+            result[f"AP_{name}"] = coco_ap(found, truth, skeleton, max_dets=max_dets, areas=("all",))["AP"]
     return result
 
 
@@ -45,8 +45,8 @@ def ap_by_crowd(
     for level, (low, high) in CROWD_LEVELS.items():
         photos = {photo for photo, value in index.items() if low <= value < high}
         found = [d for d in detections if d["image_id"] in photos]
-        scores = coco_ap(found, only_photos(ground_truth, photos), skeleton, max_dets=max_dets)
-        result[f"AP_{level}"] = scores["AP"]
+        truth = only_photos(ground_truth, photos)
+        result[f"AP_{level}"] = coco_ap(found, truth, skeleton, max_dets=max_dets, areas=("all",))["AP"]
     return result
 
 
@@ -79,7 +79,8 @@ def _keep_keypoint(ground_truth: Mapping[str, Any], place: int) -> dict[str, Any
 
     def reduce(annotation: Mapping[str, Any]) -> dict[str, Any]:
         given = list(annotation.get("keypoints") or [])
-        kept = [v if n // 3 == place else 0 for n, v in enumerate(given)]
+        kept = [0] * len(given)
+        kept[3 * place : 3 * place + 3] = given[3 * place : 3 * place + 3]
         return dict(annotation) | {"keypoints": kept, "num_keypoints": int(any(kept[2::3]))}
 
     return dict(ground_truth) | {"annotations": [reduce(a) for a in ground_truth["annotations"]]}

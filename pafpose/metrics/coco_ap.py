@@ -23,6 +23,10 @@ Detection = dict[str, Any]  # image_id, category_id, keypoints (3 numbers each, 
 
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 _SLICES = ((None, "all"), (0.5, "all"), (0.75, "all"), (None, "medium"), (None, "large"))
+_ABSENT = [0.0, 0.0, 0.0]
+_NUMBERS = [
+    (name, threshold, area) for name, (threshold, area) in zip(METRICS, (*_SLICES, *_SLICES), strict=True)
+]
 
 
 class KeypointAP:
@@ -116,11 +120,13 @@ def coco_ap(
     skeleton: Skeleton,
     *,
     max_dets: int = 20,
+    areas: Sequence[str] = ("all", "medium", "large"),
 ) -> dict[str, float]:
     """COCO's ten keypoint numbers in 0..1; 0 without detections and where there is no ground truth.
 
     ``ground_truth`` is a COCO dict (images, annotations, categories) in the data set's own keypoint
-    order. Raises ``PafposeError`` for detections of photos that it does not list.
+    order. With ``areas=("all",)`` the numbers by size of person are left out, which takes a third of the
+    time. Raises ``PafposeError`` for detections of photos that it does not list.
     """
     known = {image["id"] for image in ground_truth["images"]}
     strange = sorted({d["image_id"] for d in detections} - known)
@@ -130,9 +136,10 @@ def coco_ap(
             f"{strange[0]}; evaluate against the annotations of the photos that were predicted"
         )
     if not detections:
-        return dict.fromkeys(METRICS, 0.0)
+        return {name: 0.0 for name, _, area in _NUMBERS if area in areas}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        return _summary(_run_cocoeval(detections, _coco_truth(ground_truth, skeleton), skeleton, max_dets))
+        truth = _coco_truth(ground_truth, skeleton)
+        return _summary(_run_cocoeval(detections, truth, skeleton, max_dets=max_dets, areas=areas))
 
 
 def _by_photo(detections: Iterable[Detection]) -> dict[int, list[Detection]]:
@@ -176,9 +183,11 @@ def _columns(names: Sequence[str] | None, skeleton: Skeleton) -> list[int]:
 
 
 def _annotation(annotation: Mapping[str, Any], number: int, columns: Sequence[int]) -> dict[str, Any]:
-    given = np.asarray(annotation.get("keypoints") or [], np.float64).reshape(-1, 3)
-    rows = np.vstack([given, np.zeros((1, 3))])
-    keypoints = rows[[c if 0 <= c < len(given) else -1 for c in columns]]
+    given = list(annotation.get("keypoints") or [])
+    keypoints: list[float] = []
+    for column in columns:
+        known = 0 <= 3 * column < len(given)
+        keypoints += [float(value) for value in given[3 * column : 3 * column + 3]] if known else _ABSENT
     box = annotation["bbox"]
     return {
         "id": number,  # COCOeval takes 0 for "no match", so ids of our own
@@ -187,35 +196,72 @@ def _annotation(annotation: Mapping[str, Any], number: int, columns: Sequence[in
         "bbox": list(box),
         "area": float(annotation.get("area", box[2] * box[3])),
         "iscrowd": int(annotation.get("iscrowd", 0)),
-        "keypoints": keypoints.ravel().tolist(),
-        "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+        "keypoints": keypoints,
+        "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
     }
 
 
+class _Evaluation(COCOeval):
+    """COCOeval whose similarities of one photo are taken at once; the same numbers, in less time."""
+
+    def computeOks(self, imgId: int, catId: int) -> Any:
+        """OKS ``(detections, people)``, surest detections first; an empty list where there is no pair."""
+        people, found = self._gts[imgId, catId], self._dts[imgId, catId]
+        if not people or not found:
+            return []
+        order = np.argsort([-d["score"] for d in found], kind="mergesort")[: self.params.maxDets[-1]]
+        xy = np.array([found[n]["keypoints"] for n in order], np.float64).reshape(len(order), -1, 3)[..., :2]
+        variances = (2 * np.asarray(self.params.kpt_oks_sigmas)) ** 2
+        return np.stack([_oks(xy, person, variances) for person in people], 1)
+
+
+def _oks(xy: np.ndarray, person: Mapping[str, Any], variances: np.ndarray) -> np.ndarray:
+    """Similarity ``(N,)`` of detections ``xy (N, K, 2)`` to an annotated person, as COCOeval defines it.
+
+    For a person without labelled keypoints the distance is that to the box grown to three times its size.
+    """
+    keypoints = np.array(person["keypoints"], np.float64).reshape(-1, 3)
+    labelled = keypoints[:, 2] > 0
+    if labelled.any():
+        xy, variances = xy[:, labelled], variances[labelled]
+        offset = xy - keypoints[labelled, :2]
+    else:
+        x, y, width, height = person["bbox"]
+        low, high = np.array([x - width, y - height]), np.array([x + 2 * width, y + 2 * height])
+        offset = np.maximum(low - xy, 0) + np.maximum(xy - high, 0)
+    error = (offset**2).sum(-1) / variances / (person["area"] + np.spacing(1)) / 2
+    return np.exp(-error).sum(-1) / error.shape[-1]
+
+
 def _run_cocoeval(
-    detections: Sequence[Detection], truth: COCO, skeleton: Skeleton, max_dets: int
+    detections: Sequence[Detection], truth: COCO, skeleton: Skeleton, *, max_dets: int, areas: Sequence[str]
 ) -> COCOeval:
     found = truth.loadRes([d | {"category_id": 1} for d in detections])  # copies: loadRes writes into them
-    evaluation = COCOeval(truth, found, "keypoints")
-    evaluation.params.kpt_oks_sigmas = np.array([skeleton.sigmas[k] for k in skeleton.scored])
-    evaluation.params.maxDets = [max_dets]
+    evaluation = _Evaluation(truth, found, "keypoints")
+    params = evaluation.params
+    params.kpt_oks_sigmas = np.array([skeleton.sigmas[k] for k in skeleton.scored])
+    params.maxDets = [max_dets]
+    wanted = [n for n, label in enumerate(params.areaRngLbl) if label in areas]
+    params.areaRng = [params.areaRng[n] for n in wanted]
+    params.areaRngLbl = [params.areaRngLbl[n] for n in wanted]
     evaluation.evaluate()
     evaluation.accumulate()
     return evaluation
 
 
 def _summary(evaluation: COCOeval) -> dict[str, float]:
-    """COCOeval.summarize without its printing and its fixed 20 detections."""
+    """COCOeval.summarize without its printing and its fixed 20 detections; only areas that were evaluated."""
     precision, recall = (
         evaluation.eval["precision"],
         evaluation.eval["recall"],
     )  # (T, R, 1, A, 1), (T, 1, A, 1)
     labels, thresholds = evaluation.params.areaRngLbl, evaluation.params.iouThrs
-    values = []
-    for table in (precision, recall):
-        for threshold, area in _SLICES:
+    values = {}
+    for name, threshold, area in _NUMBERS:
+        if area in labels:
             rows = slice(None) if threshold is None else np.isclose(thresholds, threshold)
+            table = precision if name.startswith("AP") else recall
             part = table[rows, ..., labels.index(area), :]
             counted = part[part > -1]  # -1: no ground truth there
-            values.append(float(counted.mean()) if counted.size else 0.0)
-    return dict(zip(METRICS, values, strict=True))
+            values[name] = float(counted.mean()) if counted.size else 0.0
+    return values

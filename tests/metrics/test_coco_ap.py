@@ -100,6 +100,24 @@ def test_equals_pycocotools_on_real_annotations(rng, coco18, coco_mini):
     np.testing.assert_allclose(list(coco_ap(detections, truth, coco18).values()), expected, atol=1e-12)
 
 
+def test_equals_pycocotools_with_crowds_and_people_without_keypoints(rng, coco18, tmp_path):
+    truth = make_truth(rng, coco18, (2, 0, 3, 1, 25))
+    detections = noisy_detections(rng, truth, noise=3)
+    truth["annotations"][1]["iscrowd"] = 1
+    for n in (4, 9):  # detections near their boxes count neither way
+        truth["annotations"][n] |= {"keypoints": [0] * 51, "num_keypoints": 0}
+    for n, annotation in enumerate(truth["annotations"]):
+        annotation["id"] = n + 1  # pycocotools takes 0 for "no match"
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth))
+    expected = pycocotools_stats(path, detections)
+    assert 0.1 < expected[0] < 0.9
+    scores = coco_ap(detections, truth, coco18)
+    np.testing.assert_allclose(list(scores.values()), np.maximum(expected, 0), atol=1e-12)
+    quick = coco_ap(detections, truth, coco18, areas=("all",))
+    assert quick == {name: scores[name] for name in ("AP", "AP50", "AP75", "AR", "AR50", "AR75")}
+
+
 def test_nothing_found_is_zero_and_silent(rng, coco18, capsys):
     truth = make_truth(rng, coco18)
     metric = KeypointAP()
