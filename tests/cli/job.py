@@ -1,7 +1,8 @@
 """A script like those in scripts/ whose job takes no time: tests of sweeps start it.
 
 AP falls with the distance of paf.width from 8; width 3 is refused, width 5 crashes, width 7 hangs as long as
-the file ``hang`` lies in the sweep's folder. Every call is noted in ``calls.log`` there.
+the file ``hang`` lies in the sweep's folder. Every call is noted in ``calls.log`` there. Where the file
+``together`` lies, a job waits until another process has begun one too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,15 @@ from pafpose.config import conf_dir
 from pafpose.errors import PafposeError
 from pafpose.utils.cli import guarded
 
+STARTED = time.monotonic()
+PATIENCE = 240  # s; then the test finds one process alone in the log, and says so
+
+
+def others_began(calls: Path) -> bool:
+    """Whether a job runs in another process, or will not any more."""
+    pids = {line.split("pid=")[1] for line in calls.read_text().splitlines()}
+    return len(pids) >= 2 or time.monotonic() - STARTED > PATIENCE
+
 
 @hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")
 @guarded
@@ -26,6 +36,8 @@ def main(cfg: DictConfig) -> float:
     folder = Path(cfg.paths.output_dir)
     with (folder.parent / "calls.log").open("a") as calls:
         calls.write(f"{float(cfg.paf.width):g} ckpt_path={cfg.ckpt_path} pid={os.getpid()}\n")
+    while (folder.parent / "together").exists() and not others_began(folder.parent / "calls.log"):
+        time.sleep(0.1)
     if cfg.paf.width == 3:
         raise PafposeError("paf.width=3: not today; choose another")
     if cfg.paf.width == 5:
