@@ -2,7 +2,9 @@
 
 Shapes depend only on the shapes of the inputs and on the settings. A Gaussian is a square window of fixed
 size; a limb is a band: for every line of cells across its main direction, the few cells it may cover. Both
-are scattered into the fields. Coordinates are pixels of the network input, in float64 (float32 where a
+are scattered into the fields. Where a limb has the same vector everywhere and overlaps are summed, only the
+two ends of every row are, and sums along the rows fill what is between: the cost does not grow with the
+width. Coordinates are pixels of the network input, in float64 (float32 where a
 device has no other).
 """
 
@@ -19,6 +21,7 @@ from pafpose.targets.settings import HeatmapSettings, PafSettings
 
 GRAIN = 2.0**20  # distances and magnitudes that agree to 1/GRAIN are ties
 BUDGET = 2**22  # cells worked on at once; more people than fit are drawn in parts
+UNIT = 2**21  # steps in a unit vector where sums are whole numbers; room for a thousand limbs in a cell
 PEOPLE = 2**16  # room for the person in a key
 FAR = torch.iinfo(torch.int64).max
 
@@ -159,6 +162,9 @@ def draw_pafs(
     shape = (batch, len(limbs), *size)
     plan = Plan(settings, stride, *size, _depth(settings, stride, max(size)))
     every = _limbs(xy, labelled, scales, limbs, settings)
+    if settings.profile == "rigid" and settings.merge in ("mean", "sum"):
+        pafs = _rigid_sums(every, plan)
+        return pafs.movedim(0, 2).reshape(batch, 2 * len(limbs), *size)
     parts = list(_parts(people, batch * len(limbs) * max(size) * plan.depth))
     if settings.merge in ("mean", "sum"):
         total = torch.zeros(3, math.prod(shape), dtype=xy.dtype, device=xy.device)
@@ -193,6 +199,47 @@ def _limbs(xy: Tensor, labelled: Tensor, scales: Tensor, limbs: Tensor, settings
         half = half * (length / settings.limb_ref).clamp(settings.scale_min, settings.scale_max)
     half = half.expand_as(length).clamp_min(tolerance(xy.dtype))
     return Limbs(start[..., 0], start[..., 1], unit[..., 0], unit[..., 1], length, half, drawn)
+
+
+def _rigid_sums(limbs: Limbs, plan: Plan) -> Tensor:
+    """Sums or means ``(2, B, L, h, w)`` float32 of limbs that have one vector everywhere."""
+    batch, people, parts = limbs.x.shape
+    planes = 3 if plan.settings.merge == "mean" else 2
+    # a row that a limb covers from cell a to cell b: its vector at a, minus its vector at b + 1; whole
+    # numbers, so that nothing is left where limbs end and the order of the sums does not matter
+    shape = (planes, batch, parts, plan.height, plan.width + 1)
+    steps = torch.zeros(shape, dtype=torch.int32, device=limbs.x.device)
+    for part in _parts(people, batch * parts * plan.height * 2):
+        some = Limbs(*(value[:, part] for value in limbs))
+        _add_ends(steps.flatten(1), *_row_ends(some, plan), some)
+    sums = steps.cumsum(-1, dtype=torch.int32)[..., : plan.width]
+    if plan.settings.merge == "sum":
+        return sums * (1 / UNIT)
+    return sums[:2] / (sums[2].clamp_min(1) * UNIT)
+
+
+def _row_ends(limbs: Limbs, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
+    """In every row, ``(B, P, L, h)``: a limb's first cell, the one after its last, whether it has any."""
+    settings, stride, height, width, _ = plan
+    offset = (stride - 1) / 2
+    x, y, ux, uy, length, half = (value[..., None] for value in limbs[:6])
+    d_y = torch.arange(height, device=limbs.x.device) * stride + offset - y
+    low, high = _interval(d_y, uy, ux, length, reach=half * settings.reach_factor, caps=settings.caps)
+    first = torch.ceil((x + low - offset) / stride).clamp(0, width)
+    after = torch.floor((x + high - offset) / stride).clamp(-1, width - 1) + 1
+    return first.long(), after.long(), (after > first) & limbs.drawn[..., None]
+
+
+def _add_ends(steps: Tensor, first: Tensor, after: Tensor, covered: Tensor, limbs: Limbs) -> None:
+    """Put vectors, and counts where wanted, at the ends of rows into ``steps (2 or 3, B*L*h*(w + 1))``."""
+    batch, _, parts, height = first.shape
+    rows = torch.arange(batch * parts * height, device=first.device).view(batch, 1, parts, height)
+    begin = rows * (steps.shape[1] // (batch * parts * height))
+    index = torch.stack([begin + first, begin + after]).flatten()
+    vectors = (torch.round(UNIT * axis).to(torch.int32) for axis in (limbs.ux, limbs.uy))
+    for step, part in zip(steps, (*vectors, torch.ones_like(limbs.x, dtype=torch.int32)), strict=False):
+        value = covered * part[..., None]
+        step.scatter_add_(0, index, torch.stack([value, -value]).flatten())
 
 
 def _band(limbs: Limbs, plan: Plan) -> Band:
@@ -288,12 +335,11 @@ def _magnitude(distance: Tensor, half: Tensor, profile: str) -> Tensor:
 
 
 def _add(total: Tensor, limbs: Limbs, plan: Plan) -> None:
-    """Add the vectors of all limbs, and how many there are, to ``total (3, B*L*h*w)``."""
+    """Add the vectors of limbs that fade, and how many there are, to ``total (3, B*L*h*w)``."""
     band = _band(limbs, plan)
     count = band.covered.to(total.dtype)
-    weight = count
-    if band.distance is not None:
-        weight = count * _magnitude(band.distance, limbs.half[..., None, None], plan.settings.profile)
+    assert band.distance is not None  # of rigid limbs the ends of rows are summed
+    weight = count * _magnitude(band.distance, limbs.half[..., None, None], plan.settings.profile)
     index = band.cell.flatten()
     total[0].scatter_add_(0, index, (weight * limbs.ux[..., None, None]).flatten())
     total[1].scatter_add_(0, index, (weight * limbs.uy[..., None, None]).flatten())

@@ -122,6 +122,8 @@ def _fail(key: str, value: Any, rule: str) -> None:
 def _number(settings: Any, group: str, key: str) -> float:
     """The value as a float, stored back: YAML and the command line give integers."""
     value = getattr(settings, key)
+    if value == ".inf":  # YAML's word, which Hydra's command line takes for a string
+        value = math.inf
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         _fail(f"{group}.{key}", value, "a number")
     object.__setattr__(settings, key, float(value))

@@ -498,8 +498,27 @@ def test_the_number_of_operations_does_not_depend_on_people(rng):
     assert calls(1) == calls(2) == calls(50)
 
 
-def compiled_like(merge: str, backend: str, rng) -> None:
-    paf = PafSettings(merge=merge, profile="linear", caps="round", scale_by="person")
+def test_the_work_does_not_grow_with_the_width(rng):
+    class Cells(TorchDispatchMode):
+        most = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            self.most = max(self.most, out.numel() if isinstance(out, torch.Tensor) else 0)
+            return out
+
+    def most(**changes):
+        with Cells() as cells:
+            build("torch", paf=PafSettings(scale_by="limb", **changes))(
+                torch.from_numpy(crowd(rng, 30)), SIZE
+            )
+        return cells.most
+
+    assert most(scale_min=0, scale_max=float("inf")) == most(width=500) == most(width=2)
+
+
+def compiled_like(merge: str, backend: str, rng, *, profile: str = "linear") -> None:
+    paf = PafSettings(merge=merge, profile=profile, caps="round", scale_by="person")
     mask = MaskSettings(unlabelled_keypoints=True)
     builder = build("auto", heatmap=HeatmapSettings(scale_by="both"), paf=paf, mask=mask)
     compiled = torch.compile(builder, fullgraph=True, backend=backend)
@@ -509,16 +528,16 @@ def compiled_like(merge: str, backend: str, rng) -> None:
         check(compiled(keypoints, SIZE, boxes), expected(builder, keypoints.numpy(), boxes=boxes.numpy()))
 
 
-@pytest.mark.parametrize("merge", ["mean", "nearest"])
-def test_traced_as_one_graph(merge, rng):
-    compiled_like(merge, "eager", rng)
+@pytest.mark.parametrize(("merge", "profile"), [("mean", "linear"), ("mean", "rigid"), ("nearest", "linear")])
+def test_traced_as_one_graph(merge, profile, rng):
+    compiled_like(merge, "eager", rng, profile=profile)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("merge", ["mean", "nearest"])
+@pytest.mark.parametrize(("merge", "profile"), [("mean", "linear"), ("mean", "rigid"), ("nearest", "linear")])
 @pytest.mark.filterwarnings("ignore")
-def test_compiled(merge, rng):
-    compiled_like(merge, "inductor", rng)
+def test_compiled(merge, profile, rng):
+    compiled_like(merge, "inductor", rng, profile=profile)
 
 
 @pytest.mark.gpu

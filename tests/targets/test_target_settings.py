@@ -33,6 +33,11 @@ def test_whole_numbers_become_floats():
     assert MaskSettings(min_keypoints=5.0).min_keypoints == 5
 
 
+def test_no_limit_can_be_typed_as_in_yaml():
+    for typed in ("paf.scale_max=.inf", "paf.scale_max=inf"):
+        assert settings(PafSettings, load_config([typed])["paf"], "paf").scale_max == math.inf
+
+
 def test_null_means_none_where_none_is_a_choice():
     assert PafSettings(caps=None, scale_by=None).caps == "none"
     assert HeatmapSettings(background=None).background == "none"
