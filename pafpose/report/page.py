@@ -151,14 +151,16 @@ def breakdown_section(runs: Sequence[Run], metric: str) -> str:
     if not good:
         return ""
     shown = good if len(good) <= FEW else [*good[: FEW // 2], *good[-FEW // 2 :]]
-    note = f"<p class=soft>The best and the worst {FEW // 2} runs.</p>" if len(good) > FEW else ""
+    gap = FEW // 2 if len(good) > FEW else None
+    note = f"<p class=soft>The best {gap} runs above the line, the worst {gap} below it.</p>" if gap else ""
     parts = []
     for title, names, upright in (
         ("By size of person and kind of photo", tables.kind_metrics(good), False),
         ("By keypoint", tables.keypoint_metrics(good), True),
+        ("With only so much going wrong, left to right", tables.bound_metrics(good), False),
     ):
         if names:
-            parts.append(f"<h3>{title}</h3>{tables.cell_table(shown, names, upright=upright)}")
+            parts.append(f"<h3>{title}</h3>{tables.cell_table(shown, names, upright=upright, gap=gap)}")
     return note + "".join(parts) if parts else ""
 
 

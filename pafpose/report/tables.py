@@ -86,16 +86,26 @@ def keypoint_metrics(runs: Sequence[Run]) -> list[str]:
     return [f"AP_{name}" for name in names if f"AP_{name}" in known]
 
 
+def bound_metrics(runs: Sequence[Run]) -> list[str]:
+    """Metrics ``AP_<bound>`` of an oracle: what AP would be if nothing else went wrong."""
+    known = metric_names(runs)
+    bounds = [name for name in known if name.startswith("AP_") and f"loss_{name[3:]}" in known]
+    return [*bounds, "AP"] if bounds and "AP" in known else bounds
+
+
 def kind_metrics(runs: Sequence[Run]) -> list[str]:
     """Metrics by size of person, and the others ``AP_<kind>`` that are no keypoint, crowding for one."""
-    keypoints = set(keypoint_metrics(runs))
+    others = {*keypoint_metrics(runs), *bound_metrics(runs)}
     known = metric_names(runs)
     sizes = [name for name in ("APM", "APL") if name in known]
-    return sizes + [name for name in known if name.startswith("AP_") and name not in keypoints]
+    return sizes + [name for name in known if name.startswith("AP_") and name not in others]
 
 
-def cell_table(runs: Sequence[Run], names: Sequence[str], *, upright: bool) -> str:
-    """Runs by metrics, coloured over the whole table from its lowest to its highest value."""
+def cell_table(runs: Sequence[Run], names: Sequence[str], *, upright: bool, gap: int | None = None) -> str:
+    """Runs by metrics, coloured over the whole table from its lowest to its highest value.
+
+    A line is drawn above run number ``gap``.
+    """
     values = [run.metrics[name] for run in runs for name in names if name in run.metrics]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     kind = ' class="up"' if upright else ""
@@ -103,14 +113,14 @@ def cell_table(runs: Sequence[Run], names: Sequence[str], *, upright: bool) -> s
         f"<th{kind}><span>{escape(name.removeprefix('AP_').replace('_', ' '))}</span></th>" for name in names
     )
     body = []
-    for run in runs:
+    for n, run in enumerate(runs):
         cells = [f'<td class="label">{escape(run.label)}</td>']
         for name in names:
             value = run.metrics.get(name)
             share = 0.0 if value is None or high <= low else (value - low) / (high - low)
             style = "" if value is None else f' style="background:{colour(share)};color:{ink(share)}"'
             cells.append(f'<td class="cell"{style}>{"" if value is None else number(value, digits=2)}</td>')
-        body.append(f"<tr>{''.join(cells)}</tr>")
+        body.append(f"<tr{' class=gap' if n == gap else ''}>{''.join(cells)}</tr>")
     return _table(head, "".join(body), kind="cells")
 
 

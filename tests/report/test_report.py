@@ -113,6 +113,19 @@ def test_names_cannot_break_the_page(tmp_path: Path) -> None:
     assert "<script>alert" not in check(report(tmp_path, title="<h1>x"))
 
 
+def test_what_bounds_an_oracle_stands_apart_and_the_worst_below_a_line(tmp_path: Path) -> None:
+    for n in range(14):
+        ap = 0.5 + 0.01 * n
+        metrics = {"AP": ap, "APM": ap, "AP_topology": 0.8, "loss_topology": 0.2, "AP_crowded": 0.4}
+        make_run(tmp_path / "s" / str(n), [f"paf.width={n}"], metrics=metrics, status={"state": "done"})
+    page = write_report(ReportSettings(folders=[tmp_path / "s"])).read_text()
+    kinds, bounds = page.split("By size of person and kind of photo")[1].split(
+        "With only so much going wrong"
+    )
+    assert "crowded" in kinds and "topology" not in kinds and "topology" in bounds.split("</table>")[0]
+    assert "The best 6 runs above the line" in page and page.count("<tr class=gap>") == 2
+
+
 def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:
     make_run(tmp_path / "0", [], metrics={"AP": 0.5, "AR": 0.6})
     with pytest.raises(PafposeError, match="choose one of AP AR"):
