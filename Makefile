@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-all soak lint setup
+.PHONY: help demo test test-all soak lint setup pictures
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,3 +33,6 @@ lint: $(VENV)/installed ## ruff and mypy
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+
+pictures: $(VENV)/installed ## draw the pictures of docs/targets.md anew
+	$(BIN)/python -m pafpose.benchmarks.target_pictures docs/images/targets

@@ -17,6 +17,7 @@ from pafpose import api
 from pafpose.config import plain
 from pafpose.config import settings as read_settings
 from pafpose.data.collate import collate
+from pafpose.data.dataset import EvalDataset, TrainDataset
 from pafpose.data.records import Batch, Sample
 from pafpose.errors import PafposeError
 from pafpose.fields import Targets
@@ -70,6 +71,7 @@ class SheetSettings:
 
     split: str = "train"
     count: int = 8
+    photos: Sequence[int] | None = None
     channels: Sequence[str] | None = None
     limbs: Sequence[str] | None = None
     format: str = "png"
@@ -97,7 +99,6 @@ class Scene:
     picture: np.ndarray  # (H, W, 3) RGB uint8
     keypoints: np.ndarray  # (P, K, 3) in pixels of picture
     targets: Targets  # (C, h, w) each, no batch
-    ignore: Tensor  # (h, w) bool: no limb channel counts there
 
 
 def visualize(cfg: DictConfig) -> list[Path]:
@@ -115,7 +116,10 @@ def visualize(cfg: DictConfig) -> list[Path]:
         if settings.compare is None:
             panels, columns = sample_panels(views[""], skeleton, channels=channels, limbs=limbs), 3
         else:
-            group = settings.compare.split(".")[0]
+            draws = (
+                settings.compare == "mask.occluded_keypoints"
+            )  # it decides about targets, not about weights
+            group = "heatmap" if draws else settings.compare.split(".")[0]
             panels = compare_panels(views, group, skeleton=skeleton, channels=channels, limbs=limbs)
             columns = len(views)
         scene = next(iter(views.values()))
@@ -134,7 +138,7 @@ def sample_panels(
     picture, targets = scene.picture, scene.targets
     panels = [
         Panel("keypoints", draw_people(picture, scene.keypoints, skeleton)),
-        Panel("hatched: the loss does not count", hatch(picture, scene.ignore)),
+        Panel("hatched: the loss does not count", hatch(picture, ignored(scene, limbs))),
         Panel("heatmaps", heatmaps_overlay(picture, targets.heatmaps, skeleton, channels=channels)),
         Panel("PAFs", pafs_overlay(picture, targets.pafs, limbs=limbs)),
         Panel("PAFs as arrows", arrows_overlay(picture, targets.pafs, limbs=limbs)),
@@ -166,9 +170,28 @@ def compare_panels(
             column.append(arrows_overlay(picture, targets.pafs, limbs=limbs))
         else:
             people = draw_people(picture, scene.keypoints, skeleton)
-            column = [hatch(people, scene.ignore)]
+            column = [hatch(people, ignored(scene, limbs))]
+            if any(_partial(view, limbs) for view in views.values()):
+                column.append(map_overlay(picture, _weights(scene, limbs).mean(0), smooth=False))
         columns.append([Panel(label if n == 0 else "", image) for n, image in enumerate(column)])
     return [panel for row in zip(*columns, strict=True) for panel in row]
+
+
+def ignored(scene: Scene, limbs: list[int] | None = None) -> Tensor:
+    """Cells ``(h, w)`` where none of the limbs' channels counts."""
+    return _weights(scene, limbs).amax(0) == 0
+
+
+def _weights(scene: Scene, limbs: list[int] | None) -> Tensor:
+    """Weights ``(L, h, w)`` of the limbs' channels, of all limbs without names."""
+    weights = scene.targets.paf_weights.expand_as(scene.targets.pafs)[::2]
+    return weights if limbs is None else weights[limbs]
+
+
+def _partial(scene: Scene, limbs: list[int] | None) -> bool:
+    """Whether somewhere some limbs count and others do not."""
+    weights = _weights(scene, limbs)
+    return bool((weights.amax(0) != weights.amin(0)).any())
 
 
 def _configs(cfg: DictConfig, settings: SheetSettings) -> dict[str, Any]:
@@ -185,19 +208,35 @@ def _configs(cfg: DictConfig, settings: SheetSettings) -> dict[str, Any]:
     for value in values:
         changed = OmegaConf.create(plain(cfg))
         OmegaConf.update(changed, settings.compare, value)
-        configs[str(value)] = changed
+        configs[str(value).lower() if isinstance(value, bool) else str(value)] = changed
     return configs
 
 
 def _scenes(cfg: DictConfig, settings: SheetSettings) -> list[Scene]:
-    """``count`` samples spread over the split; the same ones, with the same randomness, at every call."""
+    """Samples of ``photos``, or ``count`` spread over the split; with the same randomness at every call."""
     data = api.build_datamodule(cfg)
     data.prepare_data()
     data.setup("fit" if settings.split == "train" else "validate")
     dataset = data.train_dataset if settings.split == "train" else data.val_dataset
     targets = api.build_targets(cfg)
     places = np.unique(np.linspace(0, len(dataset) - 1, settings.count).round().astype(int))
+    if settings.photos is not None:
+        places = _places(dataset, settings.photos)
     return [_scene(_draw(dataset, int(i), settings.split, cfg.seed), targets) for i in places]
+
+
+def _places(dataset: TrainDataset | EvalDataset, photos: Sequence[int]) -> np.ndarray:
+    """The samples that are of some photos."""
+    of = dataset.index.ids
+    if isinstance(dataset, TrainDataset):
+        of = of[dataset.samples[:, 0]]
+    places = np.flatnonzero(np.isin(of, list(photos)))
+    if not len(places):
+        raise PafposeError(
+            f"visualize.photos={list(photos)}: no sample is of these photos; give ids of the annotation "
+            f"file, the first is {dataset.index.ids[0]}, or take another visualize.split"
+        )
+    return places
 
 
 def _draw(dataset: Any, index: int, split: str, seed: int | None) -> Sample:
@@ -215,13 +254,11 @@ def _scene(sample: Sample, builder: TargetBuilder) -> Scene:
     cells = (0, ..., slice(rows // stride), slice(columns // stride))
     picture = np.ascontiguousarray(batch.image[0, :, :rows, :columns].permute(1, 2, 0).numpy())
     factor = SIDE / max(rows, columns)
-    weights = targets.paf_weights.expand_as(targets.pafs)[cells].amax(0)
     return Scene(
         image_id=sample.image_id,
         picture=enlarge(picture, factor),
         keypoints=enlarge_points(batch.keypoints[0].numpy(), factor),
         targets=Targets(*(field.expand(1, -1, -1, -1)[cells] for field in targets)),
-        ignore=weights == 0,
     )
 
 

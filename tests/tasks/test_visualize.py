@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+import torch
 
 from pafpose.config import load_config
 from pafpose.data.images import load_image
 from pafpose.errors import PafposeError
+from pafpose.fields import Targets
 from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings
-from pafpose.tasks.visualize import CHOICES, SheetSettings, visualize
+from pafpose.tasks.visualize import CHOICES, Scene, SheetSettings, compare_panels, ignored, visualize
 
 COMMON = ("data=coco", "augment=default", "augment.crop=64", "data.num_workers=0", "evaluate.input_size=96")
 
@@ -35,9 +40,37 @@ def test_choices_side_by_side(coco_root, tmp_path):
     assert run(coco_root, tmp_path / "c", "visualize.format=pdf", "visualize.count=1")[0].suffix == ".pdf"
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_photos_by_id(coco_root, tmp_path, split):
+    first = run(coco_root, tmp_path / "a", f"visualize.split={split}", "visualize.count=1")[0]
+    number = first.stem.split("_")[-1]
+    same = run(coco_root, tmp_path / "b", f"visualize.split={split}", f"visualize.photos=[{number}]")
+    assert {path.stem.split("_")[-1] for path in same} == {number}
+
+
+def test_a_map_shows_where_only_some_limbs_count(coco18):
+    weights = torch.ones(38, 12, 16)
+    weights[:2, 3:6] = 0
+    fields = Targets(torch.zeros(19, 12, 16), torch.zeros(38, 12, 16), torch.ones(1, 12, 16), weights)
+    some = Scene(1, np.zeros((96, 128, 3), np.uint8), np.zeros((0, 18, 3)), fields)
+    every = replace(some, targets=fields._replace(paf_weights=torch.ones(1, 12, 16)))
+    assert len(compare_panels({"true": some, "false": every}, "mask", skeleton=coco18)) == 4
+    assert len(compare_panels({"true": every, "false": every}, "mask", skeleton=coco18)) == 2
+    assert not ignored(some).any()
+    assert ignored(some, [0]).sum() == 3 * 16
+
+
 @pytest.mark.parametrize(
     "bad",
-    ["split=test", "format=gif", "count=0", "compare=paf.width", "compare=paf.wdith", "channels=[nse]"],
+    [
+        "split=test",
+        "photos=[424242]",
+        "format=gif",
+        "count=0",
+        "compare=paf.width",
+        "compare=paf.wdith",
+        "channels=[nse]",
+    ],
 )
 def test_bad_keys_are_explained(coco_root, tmp_path, bad):
     with pytest.raises(PafposeError, match=f"visualize.{bad.split('=')[0]}"):
