@@ -4,7 +4,7 @@
 
 Every run is ``scripts/oracle.py`` with the same choices. Results are kept in FOLDER/results.json as they
 come, so a stopped benchmark goes on where it was; FOLDER/tables.md and FOLDER/oracle_robustness.png are
-made from it.
+made from it. ``--sweep RUNS`` adds the runs of a multirun over ``MATRIX`` as one table.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from pafpose.config import load_config
 from pafpose.config import settings as read_settings
 from pafpose.engine import write_json
 from pafpose.oracle import OracleSettings
+from pafpose.report import find_runs
+from pafpose.report.collect import Run
 from pafpose.utils.log import quiet_known_warnings
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ GRIDS: dict[str, Grid] = {
         "decode.min_score": (0.0,),
     },
     "input size": {"evaluate.input_size": (368, 512, 640), "paf.caps": ("bbox", "none")},
-    "width": {"paf.width": (2, 4, 8, 12, 16), "paf.caps": ("bbox", "none")},
+    "width": {"paf.width": (2, 4, 5, 8, 12, 16), "paf.caps": ("bbox", "none")},
     "decoder": {"decode": ("default", "paper", "openpose", "coco"), "paf.caps": ("bbox", "none")},
     "without joining near peaks": {"decode.near": (0,), "paf.caps": ("bbox", "none", "round")},
     "profile": {"paf.profile": ("rigid", "linear", "cosine", "gaussian"), "paf.width": (4, 8, 16)},
@@ -47,12 +49,29 @@ GRIDS: dict[str, Grid] = {
     "overlapping limbs": {"paf.merge": ("mean", "nearest", "max", "sum", "last")},
     "overlapping keypoints": {"heatmap.merge": ("max", "sum"), "decode.split_error": (0.04, 0)},
     "cells": {"head.stride": (8, 4)},
+    "input size, published decoder": {"decode": ("paper",), "evaluate.input_size": (368, 512, 640)},
+    "sigma, published decoder": {"decode": ("paper",), "heatmap.sigma": (4, 5, 7, 9)},
+    "width, published decoder": {"decode": ("paper",), "paf.width": (5, 8, 12)},
+    "overlaps, published decoder": {
+        "decode": ("paper",),
+        "heatmap.merge": ("max", "sum"),
+        "paf.merge": ("mean", "last"),
+    },
+    "limbs, published decoder": {"decode": ("paper",), "paf.limbs": ("openpose", "seed", "dense")},
+    "recipes": {
+        "experiment": ("cao2017", "part_affinity", "openpose2019", "lightweight2018", "modern"),
+    },
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "default": (),
     "caps none": ("paf.caps=none",),
     "width 4": ("paf.width=4",),
     "dense": ("paf.limbs=dense",),
+    "overlaps not told apart": ("decode.split_error=0",),
+}
+MATRIX = {
+    "rows": ("paf.limbs", "paf.caps", "paf.profile"),
+    "columns": ("evaluate.input_size", "paf.width"),
 }
 PERTURBATIONS: Grid = {
     "oracle.noise": (0, 0.02, 0.05, 0.1, 0.15),
@@ -114,6 +133,24 @@ def table(name: str, grid: Grid, results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
+def matrix(runs: Sequence[Run]) -> str:
+    """Oracle runs over the keys of ``MATRIX`` as one Markdown table of AP; the best of a row is bold."""
+    rows, columns = MATRIX["rows"], MATRIX["columns"]
+    table: dict[tuple[str, ...], dict[tuple[str, ...], float]] = {}
+    for run in runs:
+        row, column = (tuple(run.choices[key] for key in keys) for keys in (rows, columns))
+        table.setdefault(row, {})[column] = run.metrics["AP"]
+    wanted = list(dict.fromkeys(column for cells in table.values() for column in cells))
+    head = [*rows, *(" px, ".join(column) for column in wanted)]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for row, cells in table.items():
+        best = max(cells.values())
+        marks = {column: "**" if ap == best else "" for column, ap in cells.items()}
+        shown = [f"{marks[c]}{cells[c]:.3f}{marks[c]}" if c in cells else "" for c in wanted]
+        lines.append(f"| {' | '.join([*row, *shown])} |")
+    return "\n".join(lines) + "\n"
+
+
 def robustness(results: Results) -> dict[str, dict[str, list[float]]]:
     """AP by perturbation and choice, along the values of ``PERTURBATIONS``."""
     return {
@@ -160,13 +197,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("overrides", nargs="*", help="data=coco_mini data.root=DIR oracle.split=both")
-    given = parser.parse_args(arguments)
+    parser.add_argument(
+        "--sweep", type=Path, help="a multirun over caps, profile, width, limbs and input size"
+    )
+    given = parser.parse_intermixed_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     quiet_known_warnings()
     results = Results(given.folder, given.overrides)
     blocks = [table(name, grid, results) for name, grid in list(GRIDS.items())[:6]]
     curves = robustness(results)
     blocks += [table(name, grid, results) for name, grid in list(GRIDS.items())[6:]]
+    if given.sweep:
+        blocks.insert(0, "### all at once\n\n" + matrix(find_runs([given.sweep])))
     draw(curves, given.folder / "oracle_robustness.png")
     (given.folder / "tables.md").write_text("\n".join([*blocks, "### robustness\n", curves_table(curves)]))
     log.info("tables   %s", given.folder / "tables.md")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from pafpose.benchmarks import oracle as benchmark
 from pafpose.config import load_config
+from pafpose.report import find_runs
+from tests.report.sweeps import make_run
 
 KEYS = ("AP", "APM", "APL", *(f"loss_{name}" for name in ("topology", "quantisation", "peaks", "grouping")))
 
@@ -47,6 +50,19 @@ def test_curves_become_a_picture_and_tables(runs, tmp_path, monkeypatch):
     benchmark.draw(curves, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size < 150_000
     assert benchmark.curves_table(curves).count("| 0.500 |") > 0
+
+
+def test_a_multirun_becomes_one_table(tmp_path):
+    for n, (width, size) in enumerate([(4, 368), (8, 368), (4, 512), (8, 512)]):
+        words = ["paf.limbs=openpose", "paf.caps=bbox", "paf.profile=rigid"]
+        words += [f"evaluate.input_size={size}", f"paf.width={width}"]
+        make_run(tmp_path / str(n), words, metrics={"AP": 0.5 + 0.1 * n}, script="oracle")
+    runs = [
+        replace(run, choices=dict(word.split("=") for word in run.overrides)) for run in find_runs([tmp_path])
+    ]
+    text = benchmark.matrix(runs).splitlines()
+    assert text[0] == "| paf.limbs | paf.caps | paf.profile | 368 px, 4 | 368 px, 8 | 512 px, 4 | 512 px, 8 |"
+    assert text[2] == "| openpose | bbox | rigid | 0.500 | 0.600 | 0.700 | **0.800** |"
 
 
 def test_the_choices_of_every_table_compose():
