@@ -125,7 +125,7 @@ def coco_ap(
     """COCO's ten keypoint numbers in 0..1; 0 without detections and where there is no ground truth.
 
     ``ground_truth`` is a COCO dict (images, annotations, categories) in the data set's own keypoint
-    order. With ``areas=("all",)`` the numbers by size of person are left out, which takes a third of the
+    order. With ``areas=("all",)`` the numbers by size of person are left out, which saves
     time. Raises ``PafposeError`` for detections of photos that it does not list.
     """
     known = {image["id"] for image in ground_truth["images"]}
