@@ -236,8 +236,9 @@ def test_crowdpose_as_published(tmp_path):
 
 def test_ap10k_as_published(tmp_path):
     body = skeleton("animal17")
-    spelt = ("L_Eye", "R_Eye", "Nose", "Neck", "Root of tail", "L_Shoulder", "L_Elbow", "L_F_Paw", 
-             "R_Shoulder", "R_Elbow", "R_F_Paw", "L_Hip", "L_Knee", "L_B_Paw", "R_Hip", "R_Knee", "R_B_Paw")  # fmt: skip
+    limbs = [f"{side}_{part}" for side in "LR" for part in ("Shoulder", "Elbow", "F_Paw")]
+    limbs += [f"{side}_{part}" for side in "LR" for part in ("Hip", "Knee", "B_Paw")]
+    spelt = ("L_Eye", "R_Eye", "Nose", "Neck", "Root of tail", *limbs)
     indices = []
     for names in (tuple(body.keypoints), spelt):
         for split, first in (("train", 1), ("val", 11)):
