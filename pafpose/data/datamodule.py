@@ -203,6 +203,11 @@ class PoseDataModule(LightningDataModule):
         """Photos and people of the validation split, ``limit_val`` applied."""
         return self.val_dataset.index
 
+    def report_skipped(self, split: str) -> int:
+        """At the end of an epoch: say how many samples of a split ``data.on_error=skip`` replaced."""
+        dataset = self._train if split == "train" else self._val
+        return 0 if dataset is None else dataset.report_skipped(f"{self.name} {split}")
+
     def val_ground_truth(self) -> dict[str, Any]:
         """The validation split as a COCO dictionary, crowds included; photos and scored keypoints as used."""
         return ground_truth(self.val_records, self.skeleton)
