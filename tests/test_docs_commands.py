@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep
 
 from pafpose.config import conf_dir, load_config
 from tests.conftest import ROOT
@@ -42,7 +43,10 @@ def first_of_sweep(override: str) -> str:
     parsed = OverridesParser.create().parse_override(override)
     if not parsed.is_sweep_override():
         return override
-    return f"{override.split('=', maxsplit=1)[0]}={next(iter(parsed.sweep_string_iterator()))}"
+    value = parsed.value()
+    if isinstance(value, IntervalSweep):
+        return f"{parsed.key_or_group}={value.start}"
+    return f"{parsed.key_or_group}={next(iter(parsed.sweep_string_iterator()))}"
 
 
 def test_the_pages_have_commands() -> None:

@@ -134,7 +134,7 @@ def kind_section(audit: Audit, kind: str, *, pictures: int, listed: int) -> str:
     rest = f", the first {listed} here" if len(found) > listed else ""
     table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     return (
-        f'<p class=soft id="{kind}">{escape(KINDS[kind].advice.capitalize())}.</p>'
+        f'<p class=soft id="{kind}">{escape(_sentence(KINDS[kind].advice))}</p>'
         + (f'<div class="grid">{"".join(shown)}</div>' if shown else "")
         + f"<details{'' if shown else ' open'}><summary>{len(found)} found{rest}</summary>{table}</details>"
     )
@@ -219,6 +219,10 @@ def _value(value: float | Sequence[float]) -> str:
 def _bar(share: float) -> str:
     percent = f"{100 * share:.0f}"
     return f'<td class="share"><i style="width:{percent}%"></i></td><td class="n">{percent} %</td>'
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _strong(text: str) -> str:

@@ -193,6 +193,7 @@ def test_numbers_that_are_none(root, make_data):
         assert torch.isfinite(batch.keypoints).all() and torch.isfinite(batch.boxes).all()
 
 
+@pytest.mark.slow
 def test_ten_thousand_people_in_one_photo(tmp_path, make_data):
     rng = np.random.default_rng(0)
     places = rng.uniform(0, 700, (10_000, 2))
