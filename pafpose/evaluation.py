@@ -166,17 +166,30 @@ def evaluate_network(
     """
     decoder.warm_up()
     detections: list[Detection] = []
-    photos = 0
+    seen: set[int] = set()
     for batch, fields in _batches_of_fields(network, dataloader, skeleton, settings, stride):
         if settings.save_fields and save_to is not None:
             _save_fields(save_to, batch, fields)
         assert fields.heatmaps is not None and fields.pafs is not None
         people = decoder.decode_batch(fields.heatmaps, fields.pafs, batch.valid)
-        photos += len(people)
         for found, matrix, image_id in zip(people, batch.matrix.cpu(), batch.image_id.tolist(), strict=True):
+            if image_id in seen:
+                continue  # it stood in for an unreadable one (data.on_error=skip)
+            seen.add(image_id)
             detections += people_to_coco(to_photo(found, matrix), image_id, skeleton)
-    metrics = coco_ap(detections, ground_truth, skeleton)
-    return metrics | {"photos": float(photos), "people": float(len(detections))}, detections
+    metrics = coco_ap(detections, _of_photos(ground_truth, seen), skeleton)
+    return metrics | {"photos": float(len(seen)), "people": float(len(detections))}, detections
+
+
+def _of_photos(truth: Mapping[str, Any], photos: set[int]) -> Mapping[str, Any]:
+    """The ground truth of these photos alone: what could not be read cannot be asked for."""
+    if len(photos) == len(truth["images"]):
+        return truth
+    return {
+        **truth,
+        "images": [image for image in truth["images"] if image["id"] in photos],
+        "annotations": [person for person in truth["annotations"] if person["image_id"] in photos],
+    }
 
 
 def evaluate_module(
@@ -185,7 +198,7 @@ def evaluate_module(
     """``evaluate_network`` of a trained module on the validation split, under its own evaluate settings."""
     settings = read_settings(EvaluateSettings, module.config["evaluate"], "evaluate")
     data.val_dataset.input_size = settings.at_largest_scale().input_size  # other views are made from this one
-    return evaluate_network(
+    result = evaluate_network(
         module.network.eval(),
         data.val_dataloader(),
         module.decoder,
@@ -195,6 +208,8 @@ def evaluate_module(
         stride=int(module.config["head"]["stride"]),
         save_to=save_to,
     )
+    data.report_skipped("val")
+    return result
 
 
 def _batches_of_fields(

@@ -98,6 +98,10 @@ class PoseModule(LightningModule):
             f"{split}/limb/{n}": v for n, v in zip(self.skeleton.limb_names, pafs, strict=True)
         }
 
+    def on_train_epoch_end(self) -> None:
+        """Tell of photos that could not be read."""
+        self.trainer.datamodule.report_skipped("train")  # type: ignore[attr-defined]
+
     def on_validation_epoch_start(self) -> None:
         """Forget the last round; compile the decoder outside the first batch."""
         self.metric.reset()
@@ -130,6 +134,7 @@ class PoseModule(LightningModule):
         scores = self.metric.compute(truth, self.skeleton)
         self.log_dict({f"val/{name}": value for name, value in scores.items()})
         self.validated_at = self.global_step
+        self.trainer.datamodule.report_skipped("val")  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimiser over named parameter groups, schedule counted in steps."""

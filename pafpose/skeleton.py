@@ -37,6 +37,7 @@ class Skeleton:
     derived: tuple[tuple[int, int, int], ...] = ()
     limb_set: str = "explicit"
     colours: tuple[RGB, ...] = field(default=(), repr=False)
+    aliases: tuple[tuple[str, int], ...] = field(default=(), repr=False)  # other names in data sets
 
     @classmethod
     def from_config(
@@ -135,22 +136,39 @@ class Skeleton:
             out[..., index, :] = np.where(both[..., None], middle, 0)
         return out
 
+    def match(self, names: Sequence[str]) -> dict[int, int]:
+        """The place among a data set's names of every scored keypoint that is there.
+
+        Case, and spaces or hyphens for underscores, do not matter, ``l_`` and ``r_`` are left and right, and
+        the YAML's ``aliases`` count.
+
+        >>> import pafpose
+        >>> pafpose.build_skeleton(pafpose.load_config()).match(["Left Eye", "nose", "tail"])
+        {0: 1, 1: 0}
+        """
+        exact = {str(name): n for n, name in reversed(list(enumerate(names)))}
+        loose = {_plain_name(name): n for n, name in reversed(list(enumerate(names)))}
+        found = {k: exact[self.keypoints[k]] for k in self.scored if self.keypoints[k] in exact}
+        for name, k in (*((_plain_name(self.keypoints[k]), k) for k in self.scored), *self.aliases):
+            if name in loose and k in self.scored:
+                found.setdefault(k, loose[name])
+        return dict(sorted(found.items()))
+
     def from_dataset(self, keypoints: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """Reorder ``(..., N, 3)`` from a data set's names to ``(..., K, 3)``; missing ones get v = 0.
 
-        Raises ``PafposeError`` when none of the scored keypoints is among the names.
+        Names are compared as :meth:`match` says. Raises ``PafposeError`` when none of the scored keypoints
+        is among them.
         """
         keypoints = np.asarray(keypoints)
-        column = {name: i for i, name in enumerate(names)}
-        known = [(k, column[self.keypoints[k]]) for k in self.scored if self.keypoints[k] in column]
+        known = self.match(names)
         if not known:
             raise PafposeError(
                 f"skeleton {self.name}: none of its keypoints {list(self.keypoints)} is among those of the "
                 f"data set {list(names)}; choose the skeleton that fits (skeleton=...)"
             )
         out = np.zeros((*keypoints.shape[:-2], self.num_keypoints, 3), keypoints.dtype)
-        channels, columns = zip(*known, strict=True)
-        out[..., list(channels), :] = keypoints[..., list(columns), :]
+        out[..., list(known), :] = keypoints[..., list(known.values()), :]
         return self.derive(out)
 
     @cached_property
@@ -194,9 +212,34 @@ def _build(
         derived=derived,
         limb_set=limb_set,
         colours=_colours(names, pairs, config.get("colours") or {}, where),
+        aliases=_read_aliases(config.get("aliases") or {}, names, where),
     )
     _check_coverage(skeleton)
     return skeleton
+
+
+def _plain_name(name: str) -> str:
+    """Lower case with underscores, sides written out: how names of different data sets are compared."""
+    plain = "_".join(str(name).lower().replace("-", " ").replace("_", " ").split())
+    side = {"l_": "left_", "r_": "right_"}.get(plain[:2], "")
+    return side + plain[2:] if side else plain
+
+
+def _read_aliases(
+    aliases: Mapping[str, Any], names: Sequence[str], where: str
+) -> tuple[tuple[str, int], ...]:
+    """``{own name: [other names]}`` as (plain other name, channel)."""
+    result: dict[str, int] = {}
+    for own, others in aliases.items():
+        k = _find(str(own), names, f"{where}: aliases")
+        for other in [others] if isinstance(others, str) else others:
+            plain = _plain_name(other)
+            if plain in names or plain in result:
+                raise PafposeError(
+                    f"{where}: aliases.{own}: {other!r} already means another keypoint; name each once"
+                )
+            result[plain] = k
+    return tuple(result.items())
 
 
 def _unique(names: list[str], where: str, taken: Iterable[str] = ()) -> tuple[str, ...]:

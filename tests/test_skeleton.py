@@ -182,3 +182,17 @@ def test_colours_differ_and_can_be_given():
     assert len(set(Skeleton.from_config(toy()).colours)) == 5
     assert Skeleton.from_config(toy(colours={"top": [1, 2, 3]})).colours[0] == (1, 2, 3)
     assert len(Skeleton.from_config(toy()).limb_colours) == 4
+
+
+def test_data_sets_may_spell_names_their_way(coco18):
+    names = ["Left Eye", "L-Wrist", "NOSE", "tail", "nose"]
+    assert coco18.match(names) == {0: 4, 1: 0, coco18.index("left_wrist"): 1}
+    shouting = Skeleton.from_config(
+        {"name": "s", "keypoints": ["Left-Eye", "NOSE"], "sigmas": [0.1, 0.1]}, [["Left-Eye", "NOSE"]]
+    )
+    assert shouting.match(["nose", "left_eye"]) == {0: 1, 1: 0}
+    animal = Skeleton.from_config(skeleton_config("animal17"))
+    assert animal.match(["L_F_Paw", "Root of tail"]) == {4: 1, 7: 0}
+    with pytest.raises(PafposeError, match=r"aliases\.left: 'Right' already means another"):
+        Skeleton.from_config({"name": "s", "keypoints": ["left", "right"], "sigmas": [0.1, 0.1],
+                              "aliases": {"left": ["Right"]}}, [["left", "right"]])  # fmt: skip

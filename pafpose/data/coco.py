@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pafpose.data import images as pictures
+from pafpose.data.coco_tidy import tidy
 from pafpose.data.index import PoseIndex, Ragged, count_labelled
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
@@ -19,34 +21,42 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-EXPECTED = """expected (COCO's own layout):
-  {root}/
-    train2017/                                  photos
-    val2017/                                    photos
-    annotations/person_keypoints_train2017.json
-    annotations/person_keypoints_val2017.json
-Point data.root at such a folder. Without any download: python scripts/train.py"""
-
 
 def read_coco(
     annotations: Path, folder: Path, skeleton: Skeleton, *, limit: int | None = None, root: Path | None = None
 ) -> PoseIndex:
-    """Read one split; ``limit`` keeps the first photos by id, ``root`` is named in complaints.
+    """Read one split; ``limit`` keeps the first photos by id, ``root`` is named in complaints."""
+    require(annotations, folder, layout(root or folder.parent))
+    return index_content(load_json(annotations), annotations, folder, skeleton, limit=limit)
+
+
+def index_content(
+    content: Json,
+    source: Path,
+    folder: Path,
+    skeleton: Skeleton,
+    *,
+    limit: int | None = None,
+    box_area: float = 1.0,
+    on_error: str = "raise",
+) -> PoseIndex:
+    """Annotations in COCO's form as an index; ``source`` is named in complaints.
 
     Categories with keypoint names are read, each matched to the skeleton by those names. Segmentations may
-    be polygons, compressed or uncompressed RLE, or missing (the box stands in). Raises ``PafposeError``.
+    be polygons, compressed or uncompressed RLE, or missing (the box stands in). The area of a person
+    without one is ``box_area`` of the box. Photos whose size is not stated are opened; with
+    ``on_error="skip"`` those that cannot be are left out. Raises ``PafposeError``.
     """
-    _require(annotations, folder, root or folder.parent)
-    content = _load(annotations)
-    names = _keypoint_names(content, annotations)
-    photos = _photos(content, annotations)[:limit]
+    content = tidy(content, source)
+    names = _keypoint_names(content, source)
+    _tell_missing(names, skeleton, source)
+    photos, sizes = _with_sizes(_photos(content, source)[:limit], folder, source, on_error)
     rows = {int(photo["id"]): n for n, photo in enumerate(photos)}
-    people = _people(content, rows, names, annotations)
-    sizes = np.array([_size(photo, folder) for photo in photos], np.int64).reshape(-1, 2)
+    people = _people(content, rows, names, source)
     counts = np.bincount([rows[person["image_id"]] for person in people], minlength=len(photos))
-    keypoints = _keypoints(people, names, skeleton, annotations)
+    keypoints = _keypoints(people, names, skeleton, source)
     boxes = _boxes(people, keypoints)
-    polygons, polygon_first, rle = _segmentations(people, rows, sizes, annotations)
+    polygons, polygon_first, rle = _segmentations(people, rows, sizes, source)
     return PoseIndex(
         folder=folder,
         files=np.array([str(photo["file_name"]) for photo in photos]),
@@ -55,12 +65,31 @@ def read_coco(
         first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         keypoints=keypoints,
         boxes=boxes,
-        areas=_areas(people, boxes),
+        areas=_areas(people, boxes, box_area),
         crowd=np.array([bool(person.get("iscrowd")) for person in people], bool),
-        annotation_ids=np.array([int(person.get("id", n + 1)) for n, person in enumerate(people)], np.int64),
+        annotation_ids=np.array([int(person["id"]) for person in people], np.int64),
         polygons=polygons,
         polygon_first=polygon_first,
         rle=rle,
+    )
+
+
+def layout(
+    root: Path,
+    splits: Sequence[tuple[str, str]] = (
+        ("train2017", "annotations/person_keypoints_train2017.json"),
+        ("val2017", "annotations/person_keypoints_val2017.json"),
+    ),
+) -> str:
+    """The tree that ``data.root`` should hold, for complaints; ``splits``: photos and annotations of each."""
+    kind = "COCO's own layout" if splits[0][0] == "train2017" else "data.train_images and so on"
+    lines = [f"    {photos + '/':<43} photos" for photos in dict.fromkeys(photos for photos, _ in splits)]
+    lines += [f"    {annotations}" for annotations in dict.fromkeys(file for _, file in splits)]
+    return (
+        f"expected ({kind}):\n  {root}/\n"
+        + "\n".join(lines)
+        + "\nPoint data.root at such a folder. Without any "
+        "download: python scripts/train.py"
     )
 
 
@@ -103,26 +132,24 @@ def ground_truth(index: PoseIndex, skeleton: Skeleton) -> Json:
     }
 
 
-def _require(annotations: Path, folder: Path, root: Path) -> None:
+def require(annotations: Path, folder: Path, expected: str) -> None:
+    """Raise, telling the ``expected`` tree, when annotations or photos are not there."""
     for path, found, kind in (
-        (annotations, annotations.is_file(), "annotation file"),
-        (folder, folder.is_dir(), "folder of photos"),
+        (annotations, annotations.exists(), "annotation file"),
+        (folder, folder.is_dir() or (folder.suffix == ".txt" and folder.is_file()), "folder of photos"),
     ):
         if not found:
-            raise PafposeError(
-                f"{kind} not found: looked for {path.absolute()}\n{EXPECTED.format(root=root.absolute())}"
-            )
+            raise PafposeError(f"{kind} not found: looked for {path.absolute()}\n{expected}")
 
 
-def _load(path: Path) -> Json:
+def load_json(path: Path) -> Json:
+    """The dictionary of a COCO json; raises ``PafposeError`` when the file is none."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise PafposeError(f"{path}: not a readable JSON file ({error}); fetch it again") from error
-    keys = content if isinstance(content, dict) else {}
-    missing = [key for key in ("images", "annotations", "categories") if key not in keys]
-    if missing:
-        raise PafposeError(f"{path}: not a COCO annotation file, it lacks {missing}")
+    if not isinstance(content, dict):
+        raise PafposeError(f"{path}: not a COCO annotation file, it holds a {type(content).__name__}")
     return content
 
 
@@ -134,6 +161,17 @@ def _keypoint_names(content: Json, path: Path) -> dict[int, list[str]]:
             "as categories[].keypoints"
         )
     return names
+
+
+def _tell_missing(names: dict[int, list[str]], skeleton: Skeleton, path: Path) -> None:
+    """Keypoints that no category has cannot be learnt; say so once, at reading."""
+    there = {k for order in names.values() for k in skeleton.match(order)}
+    missing = [skeleton.keypoints[k] for k in skeleton.scored if k not in there]
+    if there and missing:
+        log.warning(
+            "%s: %d of the %d keypoints of skeleton %s are not in it and stay unlabelled: %s",
+            path, len(missing), len(skeleton.scored), skeleton.name, ", ".join(missing),
+        )  # fmt: skip
 
 
 def _photos(content: Json, path: Path) -> list[Json]:
@@ -148,11 +186,31 @@ def _photos(content: Json, path: Path) -> list[Json]:
 
 def _people(content: Json, rows: dict[int, int], names: dict[int, list[str]], path: Path) -> list[Json]:
     known = {int(photo["id"]) for photo in content["images"]}
+    categories = {category["id"] for category in content["categories"]}
     lost = sum(a["image_id"] not in known for a in content["annotations"])
+    strange = sum(a.get("category_id") not in categories for a in content["annotations"])
     if lost:
         log.warning("%s: %d annotations belong to images it does not list; left out", path, lost)
+    if strange:
+        log.warning("%s: %d annotations are of a category that it does not list; left out", path, strange)
     people = [a for a in content["annotations"] if a["image_id"] in rows and a.get("category_id") in names]
     return sorted(people, key=lambda person: rows[person["image_id"]])
+
+
+def _with_sizes(photos: list[Json], folder: Path, path: Path, on_error: str) -> tuple[list[Json], np.ndarray]:
+    """The photos and their (N, 2) height and width; those that must be opened and cannot be are skipped."""
+    kept, sizes = [], []
+    for photo in photos:
+        try:
+            sizes.append(_size(photo, folder))
+            kept.append(photo)
+        except PafposeError as error:
+            if on_error == "raise":
+                raise
+            log.warning("left out: %s", error)
+    if not kept:
+        raise PafposeError(f"{path}: none of its {len(photos)} photos in {folder} can be read")
+    return kept, np.array(sizes, np.int64).reshape(-1, 2)
 
 
 def _size(photo: Json, folder: Path) -> tuple[int, int]:
@@ -197,9 +255,9 @@ def _boxes(people: list[Json], keypoints: np.ndarray) -> np.ndarray:
     return boxes
 
 
-def _areas(people: list[Json], boxes: np.ndarray) -> np.ndarray:
+def _areas(people: list[Json], boxes: np.ndarray, box_area: float) -> np.ndarray:
     given = np.array([person.get("area", np.nan) for person in people], float)
-    return np.where(np.isfinite(given), given, boxes[:, 2] * boxes[:, 3])
+    return np.where(np.isfinite(given), given, box_area * boxes[:, 2] * boxes[:, 3])
 
 
 def _segmentations(

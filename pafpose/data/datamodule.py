@@ -13,8 +13,9 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from pafpose.data import formats
 from pafpose.data.augment import AugmentSettings
-from pafpose.data.coco import ground_truth, read_coco
+from pafpose.data.coco import ground_truth, layout, require
 from pafpose.data.collate import collate
 from pafpose.data.dataset import EvalDataset, PoseDataset, TrainDataset
 from pafpose.data.index import PoseIndex
@@ -58,6 +59,8 @@ class PoseDataModule(LightningDataModule):
         train_annotations: str = "annotations/person_keypoints_train2017.json",
         val_images: str = "val2017",
         val_annotations: str = "annotations/person_keypoints_val2017.json",
+        format: str = "coco",
+        box_area: float = 1.0,
         sample_by: str = "person",
         batch_size: int = 10,
         val_batch_size: int = 8,
@@ -73,6 +76,7 @@ class PoseDataModule(LightningDataModule):
         self.name = name
         self.root = Path(root)
         self.splits = {"train": (train_images, train_annotations), "val": (val_images, val_annotations)}
+        self.format, self.box_area = format, box_area
         self.limits = {"train": limit_train, "val": limit_val}
         self.skeleton, self.augment, self.mask, self.evaluate = skeleton, augment, mask, evaluate
         self.stride = stride
@@ -90,6 +94,9 @@ class PoseDataModule(LightningDataModule):
         for key, value in (("batch_size", self.batch_size), ("val_batch_size", self.val_batch_size)):
             if value < 1:
                 raise PafposeError(f"data.{key}={value}: a batch needs at least one picture")
+        if not 0 < self.box_area <= 1:
+            raise PafposeError(f"data.box_area={self.box_area}: is a share of the box: above 0, up to 1")
+        formats.find_reader(self.format)
         for split, limit in self.limits.items():
             if limit is not None and limit < 1:
                 raise PafposeError(f"data.limit_{split}={limit}: choose 1 or more photos, or null for all")
@@ -104,20 +111,28 @@ class PoseDataModule(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Read what the stage needs ('fit' or None: both splits; others: val); repeatable."""
         if stage in ("fit", None) and self._train is None:
-            self._train = self._train_dataset(self._read("train"))
+            self._train = self._train_dataset(self.read_split("train"))
         if self._val is None:
-            self._val = self._val_dataset(self._read("val"))
+            self._val = self._val_dataset(self.read_split("val"))
         if self._train is not None and not self.allow_overlap:
             _refuse_overlap(self._train.index, self._val.index)
 
-    def _read(self, split: str) -> PoseIndex:
-        folder, annotations = self.splits[split]
-        index = read_coco(
-            self.root / annotations,
-            self.root / folder,
+    def read_split(self, split: str, *, photos: bool = True) -> PoseIndex:
+        """The annotations of ``train`` or ``val``, limits applied; ``photos=False``: no photos needed."""
+        folder, annotations = (self.root / name for name in self.splits[split])
+        require(
+            annotations,
+            folder if photos else annotations.parent,
+            layout(self.root.absolute(), [*self.splits.values()]),
+        )
+        index = formats.read_index(
+            self.format,
+            annotations,
+            folder,
             self.skeleton,
             limit=self.limits[split],
-            root=self.root,
+            box_area=self.box_area,
+            on_error=self.on_error,
         )
         log.info("%s %s: %d photos, %d people", self.name, split, len(index), len(index.keypoints))
         return index
@@ -187,6 +202,11 @@ class PoseDataModule(LightningDataModule):
     def val_records(self) -> PoseIndex:
         """Photos and people of the validation split, ``limit_val`` applied."""
         return self.val_dataset.index
+
+    def report_skipped(self, split: str) -> int:
+        """At the end of an epoch: say how many samples of a split ``data.on_error=skip`` replaced."""
+        dataset = self._train if split == "train" else self._val
+        return 0 if dataset is None else dataset.report_skipped(f"{self.name} {split}")
 
     def val_ground_truth(self) -> dict[str, Any]:
         """The validation split as a COCO dictionary, crowds included; photos and scored keypoints as used."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from pafpose import geometry
 from pafpose.data import images as pictures
@@ -22,6 +23,7 @@ from pafpose.targets.settings import MaskSettings
 log = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip")
+MOST_WORKERS = 256  # that are counted apart
 
 
 class PoseDataset(Dataset[Sample]):
@@ -43,11 +45,30 @@ class PoseDataset(Dataset[Sample]):
         self.mask = mask
         self.stride = stride
         self.on_error = on_error
-        self.skipped = 0  # unreadable photos met in this process
+        # how often a photo was skipped: in this process, then in each worker; shared, so that all can be told
+        self._skipped = torch.zeros(1 + MOST_WORKERS, dtype=torch.int64).share_memory_()
+        self._told: set[str] = set()
         self.roles = assign_roles(index, skeleton, mask)
 
     def __len__(self) -> int:
         raise NotImplementedError
+
+    @property
+    def skipped(self) -> int:
+        """How often an unreadable photo was skipped since :meth:`report_skipped`, in all workers."""
+        return int(self._skipped.sum())
+
+    def report_skipped(self, what: str) -> int:
+        """Say how often a photo was skipped since the last call, if ever; the number."""
+        count = self.skipped
+        self._skipped.zero_()
+        if count:
+            log.warning(
+                "%s: %d of the samples could not be made and others stood in (data.on_error=skip)",
+                what,
+                count,
+            )
+        return count
 
     def _sample(
         self,
@@ -92,13 +113,36 @@ class PoseDataset(Dataset[Sample]):
         """Make an item; with ``data.on_error=skip`` the next readable one stands in for a bad one."""
         for attempt in range(len(self)):
             try:
-                return make((item + attempt) % len(self))
+                return self._named(make, (item + attempt) % len(self))
             except PafposeError as error:
                 if self.on_error == "raise":
                     raise
-                self.skipped += 1
-                log.warning("skipped a photo (%d so far in this process): %s", self.skipped, error)
+                self._count(str(error))
         raise PafposeError(f"none of the {len(self)} samples in {self.index.folder} can be read")
+
+    def _named(self, make: Callable[[int], Sample], item: int) -> Sample:
+        """Make an item; whatever goes wrong in it names the photo."""
+        try:
+            return make(item)
+        except PafposeError:
+            raise
+        except (cv2.error, ValueError, ArithmeticError, MemoryError, OSError) as error:
+            path = self.index.path(self._photo(item))
+            raise PafposeError(
+                f"{path}: no sample can be made of this photo ({type(error).__name__}: {error}); look at it "
+                "and its annotations (scripts/check_data.py), or leave such photos out: data.on_error=skip"
+            ) from error
+
+    def _photo(self, item: int) -> int:
+        raise NotImplementedError
+
+    def _count(self, reason: str) -> None:
+        """Count a skipped sample; log each reason once in this process."""
+        worker = get_worker_info()
+        self._skipped[0 if worker is None else 1 + worker.id % MOST_WORKERS] += 1
+        if reason not in self._told:
+            self._told.add(reason)
+            log.warning("skipped a photo: %s", reason)
 
 
 class TrainDataset(PoseDataset):
@@ -126,6 +170,9 @@ class TrainDataset(PoseDataset):
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def _photo(self, item: int) -> int:
+        return int(self.samples[item, 0])
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         item, seed = key if isinstance(key, tuple) else (key, int(torch.randint(2**62, ())))
@@ -178,6 +225,9 @@ class EvalDataset(PoseDataset):
 
     def __len__(self) -> int:
         return len(self.order)
+
+    def _photo(self, item: int) -> int:
+        return int(self.order[item])
 
     def __getitem__(self, item: int) -> Sample:
         if not -len(self) <= item < len(self):

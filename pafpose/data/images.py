@@ -106,6 +106,23 @@ def stored_size(path: Path) -> tuple[int, int]:
         raise PafposeError(f"{path}: cannot read the size of this picture ({error}); {_WAY_OUT}") from error
 
 
+def upright_size(path: Path) -> tuple[int, int]:
+    """(height, width) of a picture file turned upright as its EXIF tag says; reads the header only."""
+    from PIL import Image
+
+    height, width = stored_size(path)
+    with Image.open(path) as picture:
+        turned = picture.getexif().get(0x0112, 1) >= 5
+    return (width, height) if turned else (height, width)
+
+
+def small_grey(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of a picture file, and the whole picture in grey, JPEGs 8 times smaller."""
+    data = _read_bytes(path)
+    flags = _REDUCED[8] if _is_jpeg(data) else cv2.IMREAD_GRAYSCALE
+    return data, _decode(data, flags | _AS_STORED, path)
+
+
 _WAY_OUT = "fetch the file again, or leave such files out with data.on_error=skip"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pafpose.data.coco import ground_truth, read_coco
+from pafpose.data.coco import ground_truth
 from pafpose.data.datamodule import PoseDataModule
 from pafpose.data.index import PoseIndex
 from pafpose.data.regions import assign_roles
@@ -43,9 +43,7 @@ def read_scenes(data: PoseDataModule, splits: Sequence[str]) -> tuple[list[Scene
     scenes: list[Scene] = []
     truth: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     for split in splits:
-        path = data.root / data.splits[split][1]
-        # the folder of the annotations stands in for the photos', which need not exist
-        index = read_coco(path, path.parent, data.skeleton, limit=data.limits[split], root=data.root)
+        index = data.read_split(split, photos=False)
         offset = len(truth["images"])
         scenes += _scenes(index, data, offset)
         _append(truth, _renumber(ground_truth(index, data.skeleton), index, offset))

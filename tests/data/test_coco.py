@@ -161,3 +161,51 @@ def test_unicode_names(tmp_path, coco18):
     change(file, lambda c: c["images"][0].update(file_name="été.jpg"))
     path = read(file, coco18).path(0)
     assert path.name == "été.jpg" and stored_size(path) == (60, 80)
+
+
+def test_habits_of_home_made_files(tmp_path, coco18, caplog):
+    """One category as a mapping, no category_id, digits in quotes, rows of three, ids that stand twice."""
+    plain = person(six_points(20, 20), box=BOX)
+    rows = {
+        "keypoints": np.reshape(plain["keypoints"], (-1, 3)).tolist(),
+        "bbox": BOX,
+        "image_id": "1",
+        "id": 7,
+    }
+    file = write_split(tmp_path, [(GREY, [plain])])
+
+    def edit(c):
+        c["categories"] = c["categories"][0]
+        c["images"][0]["id"] = "1"
+        c["annotations"] += [rows, rows | {"category_id": 1}, rows | {"category_id": 8}]
+
+    change(file, edit)
+    index = read(file, coco18)
+    assert len(index.keypoints) == 3 and sorted(set(index.annotation_ids.tolist())) == [1, 2, 3]
+    assert (index.keypoints == index.keypoints[0]).all()
+    assert "numbered anew" in caplog.text and "1 annotations are of a category" in caplog.text
+
+
+def test_keypoints_that_the_file_cannot_have_are_told(tmp_path, caplog):
+    from tests.data.test_formats import skeleton
+
+    read(write_split(tmp_path, [(GREY, [person(six_points(20, 20), box=BOX)])]), skeleton("body25"))
+    assert "6 of the 23 keypoints of skeleton body25" in caplog.text and "left_heel" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c.update(annotations={}), "annotation list is a dict"),
+        (lambda c: c["annotations"].append(5), "annotation number 1 is a int"),
+        (lambda c: c["annotations"][0].pop("image_id"), "annotation 1 has image_id=None; a whole number"),
+        (lambda c: c["images"][0].update(id="x"), "image 'x' has id='x'"),
+        (lambda c: c["images"][0].pop("file_name"), "image 1 has no file_name"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2]), r"annotation 1: bbox \[1, 2\]"),
+    ],
+)
+def test_malformed_entries_are_named(tmp_path, coco18, edit, message):
+    file = write_split(tmp_path, [(GREY, [person({}, box=BOX)])])
+    change(file, edit)
+    with pytest.raises(PafposeError, match=message):
+        read(file, coco18)

@@ -50,7 +50,7 @@ def test_white_dot_through_the_training_affine(tmp_path, make_data, suffix, case
     dot_photo(tmp_path, 310.3, 241.7, sd=2 / scale, height=height, suffix=suffix)
     augment = {"crop": crop, "scale": (0.75, 1.1), "rotation": 40, "shift": crop / 8}
     data = make_data(tmp_path, augment=augment)
-    data._train = data._train_dataset(data._read("train"))
+    data._train = data._train_dataset(data.read_split("train"))
     assert {reduction(scale), reduction(scale * 0.75), reduction(scale * 1.1)} & {factor}
     errors, flips = [], set()
     for seed in range(40):
@@ -91,7 +91,7 @@ def test_matrix_takes_photo_keypoints_to_sample_keypoints_and_back(tmp_path, mak
         tmp_path, [(np.zeros((H, W, 3), np.uint8), [person(points, box=(280, 180, 80, 120))])], suffix="png"
     )
     data = make_data(tmp_path, augment={"flip": 1.0})
-    data._train = data._train_dataset(data._read("train"))
+    data._train = data._train_dataset(data.read_split("train"))
     sample = data.train_dataset[0, 5]
     xy = data.train_records.keypoints[0][list(data.skeleton.flip_keypoints)]
     moved = xy[:, :2] @ sample.matrix[:, :2].numpy().T + sample.matrix[:, 2].numpy()
@@ -110,7 +110,7 @@ def test_a_person_is_centred_and_scaled_to_target_dist(tmp_path, make_data):
         suffix="png",
     )
     data = make_data(tmp_path, augment=STILL | {"crop": 96, "target_dist": 0.5})
-    data._train = data._train_dataset(data._read("train"))
+    data._train = data._train_dataset(data.read_split("train"))
     x, y, w, h = data.train_dataset[0, 0].boxes[0].tolist()
     assert (x + w / 2, y + h / 2, h) == pytest.approx((47.5, 47.5, 48))
 
@@ -119,7 +119,7 @@ def test_by_image_the_long_side_fills_the_crop(tmp_path, make_data):
     photo = np.full((60, 120, 3), 255, np.uint8)
     write_split(tmp_path, [(photo, [])], suffix="png")
     data = make_data(tmp_path, augment=STILL | {"crop": 96}, sample_by="image")
-    data._train = data._train_dataset(data._read("train"))
+    data._train = data._train_dataset(data.read_split("train"))
     sample = data.train_dataset[0, 0]
     assert sample.keypoints.shape == (0, 18, 3) and sample.boxes.shape == (0, 4)
     assert (sample.image[:, 25:71] == 255).all()

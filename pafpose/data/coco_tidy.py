@@ -1,0 +1,104 @@
+"""What published and home-made COCO files do differently, brought to one form."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from pafpose.errors import PafposeError
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+_SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+BODY = ("nose", *(f"{side}_{part}" for part in _SIDED for side in ("left", "right")))  # COCO's 17
+FEET = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel"))
+_PUBLISHED = {23: (*BODY, *FEET), 6: FEET}  # COCO's foot annotations say neither
+
+
+def tidy(content: Json, path: Path) -> Json:
+    """A dictionary with whole ``images``, ``annotations`` and ``categories``; raises ``PafposeError``.
+
+    ``categories`` may be one mapping, ids may be digits in quotes, keypoints may be rows of three, and with a
+    single keypoint category ``category_id`` may be missing. Annotation ids that are missing or stand twice
+    are numbered anew.
+    """
+    missing = [key for key in ("images", "annotations", "categories") if key not in content]
+    if missing:
+        raise PafposeError(f"{path}: not a COCO annotation file, it lacks {missing}")
+    categories = content["categories"]
+    categories = [categories] if isinstance(categories, dict) else categories
+    people = [_person(person, path) for person in _dicts(content["annotations"], path, "annotation")]
+    categories = [_category(c, people, path) for c in _dicts(categories, path, "category")]
+    posed = [c["id"] for c in categories if c.get("keypoints")]
+    if len(posed) == 1:
+        for person in people:
+            person.setdefault("category_id", posed[0])
+    return {
+        "images": [_photo(photo, path) for photo in _dicts(content["images"], path, "image")],
+        "annotations": _numbered(people, path),
+        "categories": categories,
+    }
+
+
+def _dicts(rows: Any, path: Path, kind: str) -> list[Json]:
+    if not isinstance(rows, list):
+        raise PafposeError(f"{path}: its {kind} list is a {type(rows).__name__}, not a list")
+    for n, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise PafposeError(f"{path}: {kind} number {n} is a {type(row).__name__}, not a mapping")
+    return rows
+
+
+def _integer(row: Json, key: str, path: Path, kind: str) -> int:
+    try:
+        return int(row[key])
+    except (KeyError, TypeError, ValueError):
+        raise PafposeError(
+            f"{path}: {kind} {row.get('id', '')!r} has {key}={row.get(key)!r}; a whole number is needed"
+        ) from None
+
+
+def _photo(photo: Json, path: Path) -> Json:
+    if not photo.get("file_name"):
+        raise PafposeError(f"{path}: image {photo.get('id')!r} has no file_name; name its file")
+    return {**photo, "id": _integer(photo, "id", path, "image")}
+
+
+def _person(person: Json, path: Path) -> Json:
+    out = dict(person)
+    out["image_id"] = _integer(person, "image_id", path, "annotation")
+    keypoints = person.get("keypoints")
+    if keypoints and isinstance(keypoints[0], list):
+        out["keypoints"] = [number for row in keypoints for number in row]
+    if person.get("category_id") is None:
+        out.pop("category_id", None)
+    box = person.get("bbox")
+    if box and len(box) != 4:
+        raise PafposeError(f"{path}: annotation {person.get('id')!r}: bbox {box} is not x, y, width, height")
+    return out
+
+
+def _category(category: Json, people: list[Json], path: Path) -> Json:
+    out = {**category, "id": _integer(category, "id", path, "category")}
+    names = list(category.get("keypoints") or [])
+    own = (p for p in people if p.get("category_id", out["id"]) == out["id"] and p.get("keypoints"))
+    first = next(own, None)
+    if first is not None and names in ([], list(BODY)):
+        length = len(first["keypoints"]) // 3
+        if length != len(names) and length in _PUBLISHED:
+            out["keypoints"] = list(_PUBLISHED[length])
+            log.info("%s: %d keypoints, named as COCO's foot annotations have them", path, length)
+    return out
+
+
+def _numbered(people: list[Json], path: Path) -> list[Json]:
+    """COCO's own tools know a person by its id: one that stands twice would be scored once."""
+    ids = [person.get("id") for person in people]
+    if all(isinstance(i, int) for i in ids) and len(set(ids)) == len(ids):
+        return people
+    if any(i is not None for i in ids):
+        log.warning("%s: annotation ids are not unique whole numbers; numbered anew from 1", path)
+    return [{**person, "id": n} for n, person in enumerate(people, 1)]

@@ -1,0 +1,270 @@
+"""Photos and annotations that are wrong: strict mode stops with file, reason and way out; skip goes on.
+
+Every case runs in this process and in two workers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pafpose.data.datamodule import PoseDataModule
+from pafpose.errors import PafposeError
+from tests.data.coco_files import person, six_points, write_split
+
+BAD = "000000000002.jpg"
+COUNT = 6  # photos of the training split, two people each
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    people = [person(six_points(20 + 60 * n, 20), box=(10 + 60 * n, 10, 50, 80)) for n in range(2)]
+    for split, first, count in (("train", 1, COUNT), ("val", 101, 4)):
+        photos = [(rng.integers(0, 255, (120, 160, 3), dtype=np.uint8), people) for _ in range(count)]
+        write_split(tmp_path, photos, split=split, first_id=first)
+    for name in ("000000000102.jpg",):  # in the middle of the validation split
+        (tmp_path / "val2017" / name).rename(tmp_path / "val2017" / BAD)
+    change(tmp_path, "val", lambda c: c["images"][1].update(file_name=BAD))
+    return tmp_path
+
+
+def change(root: Path, split: str, edit: Callable[[dict], object]) -> None:
+    file = root / "annotations" / f"person_keypoints_{split}2017.json"
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def other_size(path: Path) -> None:
+    Image.new("RGB", (90, 70)).save(path)
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (Path.unlink, "no such file"),
+    "empty": (lambda path: path.write_bytes(b""), r"empty \(0 bytes\)"),
+    "truncated": (truncate, "truncated JPEG"),
+    "text": (lambda path: path.write_text("<html>404</html>"), "not a picture"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "cannot read the picture"),
+    "header alone": (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"), "truncated JPEG"),
+    "other size": (other_size, r"90 x 70 pixels, its annotation file says 160 x 120"),
+}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_strict_mode_names_file_reason_and_way_out(root, make_data, split, workers):
+    for spoil, reason in UNREADABLE.values() if workers == 0 else [UNREADABLE["truncated"]]:
+        path = root / f"{split}2017" / BAD
+        kept = path.read_bytes()
+        spoil(path)
+        with pytest.raises(PafposeError, match=reason) as error:
+            loader(make_data(root, num_workers=workers), split)
+        assert BAD in str(error.value) and (
+            "on_error=skip" in str(error.value) or "use the picture" in str(error.value)
+        )
+        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+        path.write_bytes(kept)
+
+
+def loader(data: PoseDataModule, split: str) -> list:
+    return list(data.train_dataloader() if split == "train" else data.val_dataloader())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_skip_goes_on_counts_and_tells(root, make_data, caplog, split, workers):
+    for spoil, reason in UNREADABLE.values() if workers == 0 else [UNREADABLE["missing"]]:
+        path = root / f"{split}2017" / BAD
+        kept = path.read_bytes()
+        spoil(path)
+        data = make_data(root, on_error="skip", num_workers=workers)
+        caplog.clear()
+        batches = loader(data, split)
+        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+        path.write_bytes(kept)
+        bad, samples = (2, 12) if split == "train" else (102, 4)
+        assert sum(len(batch.image) for batch in batches) == samples
+        assert bad not in {i for batch in batches for i in batch.image_id.tolist()}
+        dataset = data.train_dataset if split == "train" else data.val_dataset
+        assert dataset.skipped >= 1
+        if workers == 0:  # what workers log goes to their own stderr
+            assert BAD in caplog.text and re.search(reason, caplog.text)
+        count = dataset.skipped
+        assert data.report_skipped(split) == count
+        assert f"coco {split}: {count} of the samples could not be made" in caplog.text
+        assert data.report_skipped(split) == 0 and dataset.skipped == 0
+
+
+def test_each_reason_is_logged_once(root, make_data, caplog):
+    (root / "train2017" / BAD).unlink()
+    data = make_data(root, on_error="skip")
+    for _ in range(3):
+        loader(data, "train")
+    assert caplog.text.count("skipped a photo") == 1 and data.train_dataset.skipped >= 6
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_when_nothing_can_be_read_it_says_so(root, make_data, workers):
+    for path in (root / "train2017").iterdir():
+        path.unlink()
+    with pytest.raises(PafposeError, match=r"none of the 12 samples in .*train2017 can be read"):
+        loader(make_data(root, on_error="skip", num_workers=workers), "train")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_faults_that_nobody_foresaw_name_the_photo(root, make_data, monkeypatch, workers):
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr("pafpose.data.dataset.ignored_cells", fail)
+    with pytest.raises(PafposeError, match=r"\.jpg: no sample can be made .*ValueError: odd.*on_error=skip"):
+        loader(make_data(root, num_workers=workers), "train")
+
+
+def save_exif(path: Path) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    with Image.open(path) as image:
+        image.save(path, quality=95, exif=tags)
+
+
+READABLE: dict[str, Callable[[Path], object]] = {
+    "png called jpg": lambda path: Image.new("RGB", (160, 120)).save(path, "png"),
+    "cmyk": lambda path: Image.new("CMYK", (160, 120)).save(path),
+    "grey": lambda path: Image.new("L", (160, 120)).save(path),
+    "16 bit": lambda path: Image.fromarray(np.full((120, 160), 40000, np.uint16)).save(path, "png"),
+    "palette": lambda path: Image.new("P", (160, 120)).save(path, "png"),
+    "exif": save_exif,
+    "trailing bytes": lambda path: path.write_bytes(path.read_bytes() + b"\0" * 99),
+}
+
+
+@pytest.mark.parametrize("kind", READABLE)
+def test_odd_but_good_photos_are_read(root, make_data, kind):
+    READABLE[kind](root / "train2017" / BAD)
+    data = make_data(root)
+    assert {i for batch in loader(data, "train") for i in batch.image_id.tolist()} == set(range(1, COUNT + 1))
+    assert data.train_dataset.skipped == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1), (300, 20000)])
+def test_tiny_and_endless_photos(tmp_path, make_data, size):
+    height, width = size
+    people = [person(six_points(width / 2, height / 2, min(60, width)), box=(0, 0, width, height))]
+    photo = np.full((*size, 3), 200, np.uint8)
+    write_split(tmp_path, [(photo, people)], suffix="png")
+    write_split(tmp_path, [(photo[::-1] // 2, people)], split="val", suffix="png", first_id=9)
+    for sample_by in ("person", "image"):
+        data = make_data(tmp_path, sample_by=sample_by, mask={"min_area": 0}, batch_size=1)
+        assert loader(data, "train")[0].image.shape == (1, 3, 64, 64)
+        batch = loader(data, "val")[0]
+        assert max(batch.image.shape[2:]) == 96 and torch.isfinite(batch.keypoints).all()
+
+
+def test_numbers_that_are_none(root, make_data):
+    def spoil(content: dict) -> None:
+        rows = content["annotations"]
+        rows[0]["keypoints"][:3] = [float("nan"), 5, 2]
+        rows[1]["bbox"] = [float("inf"), 0, 5, 5]
+        rows[2]["area"] = float("nan")
+        rows[3]["keypoints"][3] = None
+        rows[4]["segmentation"] = [[float("nan")] * 8]
+        rows[5]["segmentation"] = [[1, 2, 3, 4, 5, 6, 7]]
+        rows[6]["bbox"] = [-500, -500, 3000, 3000]
+        rows[7]["bbox"] = [700, 700, 50, 50]
+
+    change(root, "train", spoil)
+    data = make_data(root, mask={"min_area": 0, "small_people": "both", "min_keypoints": 7})
+    for batch in loader(make_data(root, sample_by="image", mask=vars(data.mask)), "train"):
+        assert torch.isfinite(batch.keypoints).all() and torch.isfinite(batch.boxes).all()
+
+
+@pytest.mark.slow
+def test_ten_thousand_people_in_one_photo(tmp_path, make_data):
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 700, (10_000, 2))
+    people = [person(six_points(x, y), box=(x, y, 40, 60)) for x, y in places]
+    photo = rng.integers(0, 255, (800, 800, 3), dtype=np.uint8)
+    for split, first in (("train", 1), ("val", 2)):
+        write_split(tmp_path, [(photo // first, people)], split=split, first_id=first)
+    start = time.perf_counter()
+    data = make_data(tmp_path, sample_by="image")
+    batch = loader(data, "train")[0]
+    assert batch.keypoints.shape == (1, 10_000, 18, 3)
+    assert len(make_data(tmp_path, batch_size=1).train_dataset) > 50
+    assert len(data.val_ground_truth()["annotations"]) == 10_000
+    assert time.perf_counter() - start < 60
+
+
+def test_photos_that_state_no_size_and_cannot_be_opened(root, make_data, caplog):
+    change(root, "train", lambda c: [image.pop("height") for image in c["images"]])
+    (root / "train2017" / BAD).write_bytes(b"")
+    with pytest.raises(PafposeError, match=f"{BAD}: cannot read the size"):
+        make_data(root).setup()
+    data = make_data(root, on_error="skip")
+    assert data.train_records.ids.tolist() == [1, 3, 4, 5, 6] and "left out" in caplog.text
+    assert len(data.train_dataset) == 10  # the people of the lost photo are not there either
+
+
+def test_nothing_is_written_below_the_data_and_odd_paths_are_fine(root, make_data, tmp_path_factory):
+    moved = tmp_path_factory.mktemp("données 写真 [1]")
+    root.rename(moved / "coco")
+    folder = moved / "coco"
+    files = sorted(folder.rglob("*"))
+    paths = [folder, *(path for path in files if path.is_dir())]
+    for path in paths:
+        path.chmod(0o555)
+    try:
+        data = make_data(folder)
+        assert loader(data, "train") and loader(data, "val")
+    finally:
+        for path in paths:
+            path.chmod(0o755)
+    assert sorted(folder.rglob("*")) == files
+
+
+def test_a_skipped_photo_neither_counts_twice_nor_is_asked_for(root, make_data, caplog):
+    """The photo that stands in is scored once, and the unreadable one is no miss."""
+    from pafpose.decode import Decoder, DecodeSettings
+    from pafpose.evaluation import EvaluateSettings, evaluate_network
+    from pafpose.fields import Fields, People
+
+    (root / "val2017" / BAD).unlink()
+    data = make_data(root, on_error="skip")
+    data.setup("validate")
+    truth = data.val_ground_truth()
+
+    class Nothing(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> list[Fields]:
+            shape = (len(images), 19, images.shape[2] // 8, images.shape[3] // 8)
+            return [Fields(torch.zeros(shape), torch.zeros(shape[0], 38, *shape[2:]))]
+
+    class Told(Decoder):
+        """Finds everybody who is annotated, batch by batch."""
+
+        def decode_batch(self, heatmaps, pafs, valid):  # type: ignore[no-untyped-def]
+            batch = batches.pop(0)
+            return [People(k, torch.ones(len(k))) for k in batch.keypoints]
+
+    batches = loader(data, "val")
+    caplog.set_level(logging.WARNING)
+    decoder = Told(data.skeleton, DecodeSettings(), stride=8, heatmap_sigma=7.0)
+    metrics, found = evaluate_network(
+        Nothing(), data.val_dataloader(), decoder, skeleton=data.skeleton, ground_truth=truth,
+        settings=EvaluateSettings(), stride=8,
+    )  # fmt: skip
+    assert metrics["photos"] == 3 and len(found) == 6 and metrics["AP"] == pytest.approx(1.0)
