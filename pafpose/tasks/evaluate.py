@@ -18,10 +18,12 @@ from pafpose.errors import PafposeError
 from pafpose.evaluation import evaluate_module
 from pafpose.metrics.breakdown import ap_by_crowd, ap_by_keypoint
 from pafpose.metrics.coco_ap import Detection
+from pafpose.metrics.errors import error_report
 from pafpose.saved_fields import SavedFields, evaluate_saved
 from pafpose.skeleton import Skeleton
 from pafpose.tasks.checkpoint import apply_overrides, choose_device, command_line, load_checkpoint, typed_keys
 from pafpose.utils.log import quiet_known_warnings
+from pafpose.viz.errors import draw_errors
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,12 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str] | None = None) -> dict[st
     if cfg.evaluate.detail == "full":
         metrics |= ap_by_crowd(found.detections, found.ground_truth, found.skeleton)
         metrics |= ap_by_keypoint(found.detections, found.ground_truth, found.skeleton)
+    if cfg.evaluate.errors:
+        report = error_report(found.detections, found.ground_truth, found.skeleton)
+        metrics |= report.metrics()
+        for suffix in ("png", "pdf"):
+            draw_errors(report, folder / f"errors.{suffix}")
+        log.info("errors       %s", folder / "errors.png")
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "detections.json", found.detections)
     print_table(

@@ -141,7 +141,9 @@ def test_saved_fields_are_checked(checkpoint, saved, tmp_path):
 
 def test_details_and_where_the_time_went(saved, tmp_path, caplog):
     with caplog.at_level("INFO"):
-        metrics = again(saved, tmp_path, "evaluate.detail=full")
+        metrics = again(saved, tmp_path, "evaluate.detail=full", "evaluate.errors=true")
+    assert {"errors_missed", "errors_missed_nose", "errors_background", "gain_jitter"} <= set(metrics)
+    assert (tmp_path / "errors.png").is_file() and (tmp_path / "errors.pdf").is_file()
     assert {"AP_alone", "AP_crowded", "AP_nose", "AP_left_ankle"} <= set(metrics)
     assert "decoding took" in caplog.text
     assert 0 <= metrics["seconds_decode"] + metrics["seconds_metrics"] <= metrics["seconds"]
@@ -157,7 +159,6 @@ def test_a_sweep_over_saved_fields(saved, tmp_path):
         "decode.min_score=0",
         "decode.min_keypoints=1,18",
     ]
-    choices += ["hydra.sweep.dir=s", "device=cpu"]
     choices += ["hydra.sweep.dir=s", "device=cpu"]
     done = subprocess.run(
         [sys.executable, root / "scripts" / "evaluate.py", "-m", f"evaluate.fields={saved}", *choices],
