@@ -100,13 +100,15 @@ def _steps(heat: np.ndarray, paf: np.ndarray, decoder: Decoder, *, rounds: int) 
 
     found = peaks()
     links = limbs()
-    steps = {
+    steps: dict[str, Callable[[], Any]] = {
         "read": read,
         "peaks": peaks,
         "limbs": limbs,
         "people": lambda: group_links(*found, *links, plan),
     }
-    repeats = {name: (partial(_repeat, call), REPEATS) for name, call in steps.items()}
+    repeats: dict[str, tuple[Callable[[], Any], int]] = {
+        name: (partial(_repeat, call), REPEATS) for name, call in steps.items()
+    }
     counts = {
         "found": len(group_links(*found, *links, plan)[1]),
         "peaks": len(found[0]),
