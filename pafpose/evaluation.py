@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,9 @@ class EvaluateSettings:
     scales: Sequence[float] = (1.0,)
     flip: bool = False
     save_fields: bool = False
+    fields: str | None = None  # a folder of saved fields, decoded instead of running a network
+    detail: str = "total"  # total | full
+    errors: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input_size", int(self.input_size))
@@ -51,6 +55,8 @@ class EvaluateSettings:
             raise PafposeError(f"evaluate.input_size={self.input_size}: give a number of pixels above 0")
         if self.fit not in ("long", "height"):
             raise PafposeError(f"evaluate.fit={self.fit!r}: choose 'long' (long side) or 'height'")
+        if self.detail not in ("total", "full"):
+            raise PafposeError(f"evaluate.detail={self.detail!r}: choose 'total' or 'full'")
         if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
             raise PafposeError(
                 f"evaluate.scales={list(self.scales)}: give factors above 0, such as [1] or [0.5,1,2]"
@@ -158,30 +164,41 @@ def evaluate_network(
     settings: EvaluateSettings,
     stride: int,
     save_to: Path | None = None,
-) -> tuple[dict[str, float], list[Detection]]:
-    """COCO metrics and detections of a whole split, on the network's device, in this process alone.
+) -> tuple[dict[str, float], list[Detection], list[int]]:
+    """COCO metrics, detections and photo ids of a whole split, on the network's device, in this process.
 
     The loader's photos are fitted with ``settings.at_largest_scale()``. ``save_to`` is a folder that
-    receives the averaged fields of every photo when ``settings.save_fields``.
+    receives the averaged fields of every photo when ``settings.save_fields``. The metrics say how long
+    decoding and COCO's evaluation took (``seconds_decode``, ``seconds_metrics``).
     """
+    from pafpose.saved_fields import save_photos
+
     decoder.warm_up()
     detections: list[Detection] = []
+    photos: list[int] = []
     seen: set[int] = set()
+    decoding = 0.0
     for batch, fields in _batches_of_fields(network, dataloader, skeleton, settings, stride):
         if settings.save_fields and save_to is not None:
-            _save_fields(save_to, batch, fields)
+            save_photos(save_to, batch, fields, stride=stride)
         assert fields.heatmaps is not None and fields.pafs is not None
+        started = _now(fields.heatmaps.device)
         people = decoder.decode_batch(fields.heatmaps, fields.pafs, batch.valid)
         for found, matrix, image_id in zip(people, batch.matrix.cpu(), batch.image_id.tolist(), strict=True):
             if image_id in seen:
                 continue  # it stood in for an unreadable one (data.on_error=skip)
             seen.add(image_id)
+            photos.append(image_id)
             detections += people_to_coco(to_photo(found, matrix), image_id, skeleton)
-    metrics = coco_ap(detections, _of_photos(ground_truth, seen), skeleton)
-    return metrics | {"photos": float(len(seen)), "people": float(len(detections))}, detections
+        decoding += time.perf_counter() - started
+    started = time.perf_counter()
+    metrics = coco_ap(detections, photos_of(ground_truth, seen), skeleton)
+    metrics |= {"photos": float(len(photos)), "people": float(len(detections))}
+    metrics |= {"seconds_decode": decoding, "seconds_metrics": time.perf_counter() - started}
+    return metrics, detections, photos
 
 
-def _of_photos(truth: Mapping[str, Any], photos: set[int]) -> Mapping[str, Any]:
+def photos_of(truth: Mapping[str, Any], photos: set[int]) -> Mapping[str, Any]:
     """The ground truth of these photos alone: what could not be read cannot be asked for."""
     if len(photos) == len(truth["images"]):
         return truth
@@ -192,24 +209,36 @@ def _of_photos(truth: Mapping[str, Any], photos: set[int]) -> Mapping[str, Any]:
     }
 
 
+def _now(device: torch.device) -> float:
+    """The time when the device has done what it was asked for: what follows is not charged for it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def evaluate_module(
     module: PoseModule, data: Any, *, save_to: Path | None = None
 ) -> tuple[dict[str, float], list[Detection]]:
     """``evaluate_network`` of a trained module on the validation split, under its own evaluate settings."""
+    from pafpose.saved_fields import finish_saving
+
     settings = read_settings(EvaluateSettings, module.config["evaluate"], "evaluate")
     data.val_dataset.input_size = settings.at_largest_scale().input_size  # other views are made from this one
-    result = evaluate_network(
+    truth = data.val_ground_truth()
+    metrics, detections, photos = evaluate_network(
         module.network.eval(),
         data.val_dataloader(),
         module.decoder,
         skeleton=module.skeleton,
-        ground_truth=data.val_ground_truth(),
+        ground_truth=truth,
         settings=settings,
         stride=int(module.config["head"]["stride"]),
         save_to=save_to,
     )
     data.report_skipped("val")
-    return result
+    if settings.save_fields and save_to is not None:
+        finish_saving(save_to, photos, module.config, photos_of(truth, set(photos)))
+    return metrics, detections
 
 
 def _batches_of_fields(
@@ -228,18 +257,4 @@ def _batches_of_fields(
                 flip=views.flip,
                 scales=views.scales,
             ),
-        )
-
-
-def _save_fields(folder: Path, batch: Batch, fields: Fields) -> None:
-    """One npz per photo: heatmaps and pafs as float16, matrix photo -> input, valid (height, width)."""
-    assert fields.heatmaps is not None and fields.pafs is not None
-    folder.mkdir(parents=True, exist_ok=True)
-    for n, image_id in enumerate(batch.image_id.tolist()):
-        np.savez(
-            folder / f"{image_id}.npz",
-            heatmaps=fields.heatmaps[n].half().cpu().numpy(),
-            pafs=fields.pafs[n].half().cpu().numpy(),
-            matrix=batch.matrix[n].cpu().numpy(),
-            valid=batch.valid[n].cpu().numpy(),
         )

@@ -48,9 +48,10 @@ def main() -> None:
 
         show("targets, ms per photo, one thread", targets_table(skeleton, arguments.coco))
     else:
-        from pafpose.benchmarks.decode import decode_table
+        from pafpose.benchmarks.decode import decode_table, growth_table
 
         show("decoding, ms per photo, one thread", decode_table(skeleton, arguments.coco))
+        show("its steps, ms per photo, one thread", growth_table(skeleton))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,14 @@ import torch
 
 from pafpose.benchmarks.targets import SIDE, _builder, _medians, _real
 from pafpose.decode import Decoder, DecodeSettings
+from pafpose.decode.decoder import group_links
+from pafpose.decode.limbs import find_links
+from pafpose.decode.peaks import all_finite, find_peaks
 from pafpose.skeleton import Skeleton
 
 NOISE = 0.02
+GROWTH = (1, 2, 5, 10, 20, 50, 100, 200)  # people of ``growth_table``
+REPEATS = 5  # calls that are timed together
 PHOTOS = 6  # per row; real photos: as many as given
 # a standing figure of height 1: x to its left and y downwards from the top of its head
 FIGURE = {
@@ -51,6 +58,70 @@ def decode_table(
         torch.set_num_threads(threads)
 
 
+def growth_table(
+    skeleton: Skeleton, *, settings: DecodeSettings | None = None, stride: int = 8, rounds: int = 5
+) -> list[dict[str, Any]]:
+    """Milliseconds of each step on one thread: 1 to 200 people, and the same people on larger maps.
+
+    Columns: ``map`` (cells a side), ``people``, ``found``, ``peaks``, ``limb`` candidates that were accepted;
+    then ``read_ms`` (every value looked at once), ``peaks_ms``, ``limbs_ms`` and ``people_ms``. The first
+    grows with the cells, peaks with cells and people, the others with people alone.
+    """
+    rng = np.random.default_rng(0)
+    decoder = Decoder(skeleton, settings or DecodeSettings(), stride=stride, heatmap_sigma=7)
+    decoder.warm_up()
+    cases = [(SIDE, people) for people in GROWTH] + [(m * SIDE, n) for m in (2, 4) for n in (10, 50, 100)]
+    rows = []
+    for side, people in cases:
+        crowd = _crowd(rng, people, skeleton, side)
+        heat, paf = (f.numpy() for f in _fields(crowd, skeleton, stride=stride, rng=rng, side=side))
+        rows.append({"map": side // stride, "people": people} | _steps(heat, paf, decoder, rounds=rounds))
+    return rows
+
+
+def _steps(heat: np.ndarray, paf: np.ndarray, decoder: Decoder, *, rounds: int) -> dict[str, Any]:
+    """The kernels of one photo, timed one by one."""
+    plan, (height, width) = decoder.plan, heat.shape[1:]
+
+    def read() -> bool:
+        return all_finite(heat.reshape(-1).view(np.int32)) and all_finite(paf.reshape(-1).view(np.int32))
+
+    def peaks() -> tuple[np.ndarray, np.ndarray]:
+        return find_peaks(
+            heat, plan.scored.size, height, width, plan.peak_threshold, plan.refine, plan.variance,
+            plan.max_peaks, plan.split_error,
+        )  # fmt: skip
+
+    def limbs() -> tuple[np.ndarray, np.ndarray]:
+        return find_links(
+            paf, height, width, plan.limbs, *found, plan.positions, plan.needed, plan.paf_threshold,
+            plan.length_factor, plan.near, plan.near_score, plan.cubic,
+        )  # fmt: skip
+
+    found = peaks()
+    links = limbs()
+    steps: dict[str, Callable[[], Any]] = {
+        "read": read,
+        "peaks": peaks,
+        "limbs": limbs,
+        "people": lambda: group_links(*found, *links, plan),
+    }
+    repeats: dict[str, tuple[Callable[[], Any], int]] = {
+        name: (partial(_repeat, call), REPEATS) for name, call in steps.items()
+    }
+    counts = {
+        "found": len(group_links(*found, *links, plan)[1]),
+        "peaks": len(found[0]),
+        "limbs": len(links[1]),
+    }
+    return counts | {f"{name}_ms": value for name, value in _medians(repeats, rounds).items()}
+
+
+def _repeat(call: Callable[[], Any]) -> None:
+    for _ in range(REPEATS):
+        call()
+
+
 def _row(
     name: str, photos: list[np.ndarray], decoder: Decoder, *, rounds: int, rng: np.random.Generator
 ) -> dict[str, Any]:
@@ -70,28 +141,28 @@ def _row(
 
 
 def _fields(
-    people: np.ndarray, skeleton: Skeleton, *, stride: int, rng: np.random.Generator
+    people: np.ndarray, skeleton: Skeleton, *, stride: int, rng: np.random.Generator, side: int = SIDE
 ) -> tuple[torch.Tensor, torch.Tensor]:
     keypoints = torch.from_numpy(people[None].astype(np.float32))
-    made = _builder(skeleton, stride, "numba")(keypoints, size=(SIDE, SIDE))
+    made = _builder(skeleton, stride, "numba")(keypoints, size=(side, side))
     heat, paf = (f[0] + torch.from_numpy(rng.normal(0, NOISE, f.shape[1:])).float() for f in made[:2])
     return heat, paf
 
 
-def _crowd(rng: np.random.Generator, people: int, skeleton: Skeleton) -> np.ndarray:
+def _crowd(rng: np.random.Generator, people: int, skeleton: Skeleton, side: int = SIDE) -> np.ndarray:
     """Standing people far from each other, smaller the more they are; (P, K, 3)."""
-    tall = min(250.0, 1.6 * SIDE / np.sqrt(people))
+    tall = min(250.0 * side / SIDE, 1.6 * side / np.sqrt(people))
     out = np.zeros((people, skeleton.num_keypoints, 3))
     feet: list[np.ndarray] = []
     for person in out:
-        options = rng.uniform((0.2 * tall, 0), (SIDE - 0.2 * tall, SIDE - tall), (12, 2))
+        options = rng.uniform((0.2 * tall, 0), (side - 0.2 * tall, side - tall), (12, 2))
         distances = [min((np.hypot(*(o - f)) for f in feet), default=0.0) for o in options]
         feet.append(options[int(np.argmax(distances))])
         for k, name in enumerate(skeleton.keypoints):
-            side, _, part = name.rpartition("_")
+            hand, _, part = name.rpartition("_")
             if part in FIGURE:
                 x, y = FIGURE[part]
-                person[k] = feet[-1][0] + (-x if side == "right" else x) * tall, feet[-1][1] + y * tall, 2
+                person[k] = feet[-1][0] + (-x if hand == "right" else x) * tall, feet[-1][1] + y * tall, 2
         person[:, :2] += rng.normal(0, 0.01 * tall, person[:, :2].shape)
     return skeleton.derive(out)
 

@@ -128,13 +128,19 @@ def _seen_variance(
         product = product * (beside / value)
     known &= product < peaks._PLATEAU
     width = -2.0 / torch.log(torch.where(known, product, 0.5))
-    place = _rank(torch.where(known, batch, len(reader.rows)), width)
-    count = torch.bincount(batch[known], minlength=len(reader.rows))
-    middle = known & (place == (count // 2)[batch])
-    median = torch.zeros(len(reader.rows), dtype=value.dtype, device=value.device)
-    median = median.index_add(0, batch[middle], width[middle])
-    wider = (median > peaks._WIDER * plan.variance) & (count >= peaks._ENOUGH)
+    median = _usual(width, known, batch, len(reader.rows))
+    wider = median > peaks._WIDER * plan.variance
     return torch.where(wider, median.clamp(max=peaks._WIDEST * plan.variance), plan.variance)[batch]
+
+
+def _usual(values: Tensor, known: Tensor, batch: Tensor, pictures: int) -> Tensor:
+    """The median of each picture's known values, 0 where there are too few."""
+    place = _rank(torch.where(known, batch, pictures), values)
+    count = torch.bincount(batch[known], minlength=pictures)
+    middle = known & (place == (count // 2)[batch])
+    median = torch.zeros(pictures, dtype=values.dtype, device=values.device)
+    median = median.index_add(0, batch[middle], values[middle])
+    return torch.where(count >= peaks._ENOUGH, median, 0.0)
 
 
 def _refine(
@@ -202,12 +208,17 @@ def _split(reader: Reader, table: PeakTable, y: Tensor, x: Tensor, variance: Ten
     own = torch.stack([table.x, table.y, table.height], 1)
     patches = _patches(reader, table, y, x, variance)
     cell = torch.stack([x, y, torch.zeros_like(x)], 1)
-    odd = torch.nonzero(~device_overlap.fits(patches, own - cell, plan.split_error))[:, 0]
+    rules = device_overlap.rules
+    misfits = device_overlap.misfit(patches, own - cell)
+    clear = reader.at(table.batch, table.kind, y, x) >= rules.FAINT
+    usual = _usual(misfits, clear, table.batch, len(reader.rows))
+    tolerance = (rules.DOUBT * usual).clamp(min=rules.MISFIT * plan.split_error)[table.batch]
+    odd = torch.nonzero(misfits > tolerance)[:, 0]
     patches = Patches(patches.values[odd], patches.x, patches.y, patches.inside[odd], patches.variance[odd])
     cell = cell[odd]
     number, found = _explain(table, own, odd, patches, cell, plan)
     own[odd] = torch.where((number == 1)[:, None], found[:, 0] + cell, own[odd])
-    clean = device_overlap.fits(patches, own[odd] - cell, plan.split_error)
+    clean = device_overlap.misfit(patches, own[odd] - cell) <= tolerance[odd]
     number, found = _explain(table, own, odd, patches, cell, plan)
     number = torch.where(clean, 0, number)
     own[odd] = torch.where((number > 0)[:, None], found[:, 0] + cell, own[odd])

@@ -33,12 +33,11 @@ def gaussian(dx: Tensor, dy: Tensor, height: Tensor, variance: Tensor) -> Tensor
     return height * torch.exp(-(dx * dx + dy * dy) / (2.0 * variance))
 
 
-def fits(patches: Patches, peak: Tensor, error: float) -> Tensor:
-    """Which peaks ``(M, 3)`` = offset x, y, height give their 3x3 cells to ``error`` of the height."""
-    near = (patches.x.abs() <= 1) & (patches.y.abs() <= 1)
+def misfit(patches: Patches, peak: Tensor) -> Tensor:
+    """Largest gap ``(M,)`` of 3x3 cells to their peaks ``(M, 3)`` = offset x, y, height, over height."""
+    near = (patches.x.abs() <= 1) & (patches.y.abs() <= 1) & patches.inside
     model = gaussian(patches.x - peak[:, :1], patches.y - peak[:, 1:2], peak[:, 2:], patches.variance)
-    wrong = (patches.values - model).abs() > 1.5 * error * peak[:, 2:]
-    return ~(wrong & near & patches.inside).any(1)
+    return torch.where(near, (patches.values - model).abs(), 0.0).amax(1) / peak[:, 2]
 
 
 def _fit(patches: Patches, logs: Tensor, use: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,13 +111,13 @@ def resolve(patches: Patches, height: Tensor, foreign: Tensor, error: float) -> 
     ``height`` are the peaks' own, ``foreign`` ``(M, 25)`` the cells that other peaks explain.
     """
     centre = patches.values[:, patches.values.shape[1] // 2, None]
-    use = patches.inside & ~foreign & (patches.values >= rules._FAINT * centre)
+    use = patches.inside & ~foreign & (patches.values >= rules.FAINT * centre)
     logs = torch.log(patches.values.clamp(min=1e-30)) + (patches.x**2 + patches.y**2) / (
         2.0 * patches.variance
     )
     allowed = error * height
     plane, determined = _fit(patches, logs, use)
-    possible = determined & (use.sum(1) >= 3) & (centre[:, 0] >= rules._FAINT)
+    possible = determined & (use.sum(1) >= 3) & (centre[:, 0] >= rules.FAINT)
     single = _error(patches, use, _heights(plane, patches))
     free = _free_error(patches, use, logs, plane)
     one, one_inside = _to_peaks(plane, patches.variance[:, 0])

@@ -16,9 +16,11 @@ import numpy as np
 from pafpose.decode.kernel import kernel
 
 _RADIUS = 2  # of the patch
-_FAINT = 0.3  # cells below this share of the peak are left out; so are peaks below this value
+FAINT = 0.3  # cells below this share of the peak are left out; so are peaks below this value
 _CLOSEST = 0.3  # cells between two peaks that are told apart
-_WEAKEST = 0.6  # of two overlapping peaks the lower has at least this share of the higher
+_WEAKEST = 0.8  # of two overlapping peaks the lower has at least this share of the higher
+MISFIT = 1.5  # the largest gap allowed beside a peak, in allowed rms errors
+DOUBT = 3.0  # a peak is odd when it fits this many times worse than the picture's usual one
 _BETTER = 0.5  # two Gaussians must leave less than this share of the error of one, of any width
 _SURE = 0.1  # of the allowed error: below it one Gaussian of the known width is not doubted
 _EXPLAINED = 0.95  # a cell belongs to a peak that gives this share of its value
@@ -33,21 +35,20 @@ def gaussian(peak: np.ndarray, x: float, y: float, variance: float) -> float:
 
 
 @kernel
-def fits(
-    plane: np.ndarray, y: int, x: int, rows: int, cols: int, peak: np.ndarray, variance: float, error: float
-) -> bool:
-    """Whether the cells next to a peak's cell are what its Gaussian gives, to ``error`` of its height."""
-    allowed = 1.5 * error * peak[2]
+def misfit(
+    plane: np.ndarray, y: int, x: int, rows: int, cols: int, peak: np.ndarray, variance: float
+) -> float:
+    """How far the cells next to a peak's cell are from its Gaussian: the largest gap, over its height."""
     dx, dy = x - peak[0], y - peak[1]
     centre = gaussian(peak, x, y, variance)
     step_x, step_y, bend = math.exp(dx / variance), math.exp(dy / variance), math.exp(-0.5 / variance)
     across = (bend * step_x, 1.0, bend / step_x)
     down = (bend * step_y, 1.0, bend / step_y)
+    worst = 0.0
     for j in range(max(y - 1, 0), min(y + 2, rows)):
         for i in range(max(x - 1, 0), min(x + 2, cols)):
-            if abs(plane[j, i] - centre * across[i - x + 1] * down[j - y + 1]) > allowed:
-                return False
-    return True
+            worst = max(worst, abs(plane[j, i] - centre * across[i - x + 1] * down[j - y + 1]))
+    return worst / peak[2]
 
 
 @kernel
@@ -83,7 +84,7 @@ def _patch(
     for j in range(max(y - _RADIUS, 0), min(y + _RADIUS + 1, rows)):
         for i in range(max(x - _RADIUS, 0), min(x + _RADIUS + 1, cols)):
             value = np.float64(plane[j, i])
-            if value < _FAINT * plane[y, x] or _foreign(others, i, j, value, variance):
+            if value < FAINT * plane[y, x] or _foreign(others, i, j, value, variance):
                 continue
             dx, dy = float(i - x), float(j - y)
             cells[n, 0], cells[n, 1], cells[n, 2] = dx, dy, value
@@ -219,7 +220,7 @@ def resolve(
     ``peaks`` are those of the type, ``own`` the one at the cell. Returns how many explain it to
     ``error`` (rms, of the height); 0 when neither does, or one of another width does better.
     """
-    if plane[y, x] < _FAINT:
+    if plane[y, x] < FAINT:
         return 0
     cells = _patch(plane, y, x, rows, cols, peaks, own, variance)
     allowed = error * peaks[own, 2]

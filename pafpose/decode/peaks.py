@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from pafpose.decode.kernel import descending, kernel
-from pafpose.decode.overlap import fits, resolve
+from pafpose.decode.overlap import DOUBT, FAINT, MISFIT, misfit, resolve
 
 REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
 _EXPONENT = np.int32(0x7F800000)
@@ -201,26 +201,24 @@ def _split(
     rows: int,
     cols: int,
     peaks: np.ndarray,
+    misfits: np.ndarray,
     variance: float,
     error: float,
+    tolerance: float,
 ) -> int:
     """Correct peaks that another one distorts, and add those hidden beside them; how many there are then.
 
-    A first round corrects, so that the second, which may add, knows the neighbours well.
+    Peaks that one Gaussian gives to ``tolerance`` are left alone. A first round corrects, so that the
+    second, which may add, knows the neighbours well.
     """
-    odd = np.empty(cells.size, np.int64)
-    count = 0
-    for i in range(cells.size):
-        odd[count] = i
-        if not fits(plane, cells[i] // cols, cells[i] % cols, rows, cols, peaks[i], variance, error):
-            count += 1
+    odd = np.flatnonzero(misfits > tolerance)
     found = np.empty((2, 3))
     total = cells.size
     for second in range(2):
         known = peaks[: cells.size].copy()
-        for i in odd[:count]:
+        for i in odd:
             y, x = cells[i] // cols, cells[i] % cols
-            if second and fits(plane, y, x, rows, cols, known[i], variance, error):
+            if second and misfit(plane, y, x, rows, cols, known[i], variance) <= tolerance:
                 continue
             number = resolve(plane, y, x, rows, cols, known, i, variance, error, 1 + second, found)
             if number == 1:
@@ -229,6 +227,29 @@ def _split(
                 peaks[i], peaks[total] = found[0], found[1]
                 total += 1
     return total
+
+
+@kernel
+def _all_misfits(
+    heatmaps: np.ndarray, cells: np.ndarray, starts: np.ndarray, rows: int, cols: int, peaks: np.ndarray,
+    variance: float, error: float,
+) -> tuple[np.ndarray, float]:  # fmt: skip
+    """How badly one Gaussian gives each peak, and the misfit from which a peak is odd.
+
+    Noise and what a network is unsure of distort all peaks of a picture, and two Gaussians explain such a
+    distortion as well as a real neighbour. So a peak is odd only next to the picture's other peaks.
+    """
+    misfits, clear = np.empty(cells.size), np.empty(cells.size)
+    n = 0
+    for k in range(starts.size - 1):
+        for i in range(starts[k], starts[k + 1]):
+            y, x = cells[i] // cols, cells[i] % cols
+            misfits[i] = misfit(heatmaps[k], y, x, rows, cols, peaks[i], variance)
+            if heatmaps[k, y, x] >= FAINT:
+                clear[n] = misfits[i]
+                n += 1
+    usual = clear[descending(clear[:n])[n // 2]] if n >= _ENOUGH else 0.0
+    return misfits, max(MISFIT * error, DOUBT * usual)
 
 
 @kernel
@@ -298,15 +319,21 @@ def find_peaks(
     cells, firsts = _all_cells(heatmaps, num_keypoints, rows, cols, threshold, max_peaks)
     if mode == 2 or split_error > 0.0:
         variance = seen_variance(heatmaps, cells, firsts, rows, cols, variance)
-    peaks = np.empty((cells.size * (2 if split_error > 0.0 else 1), 3))
+    found = np.empty((cells.size, 3))
+    for k in range(num_keypoints):
+        for i in range(firsts[k], firsts[k + 1]):
+            found[i] = refine(heatmaps[k], cells[i] // cols, cells[i] % cols, rows, cols, mode, variance)
+    if split_error <= 0.0:
+        return found, firsts
+    misfits, tolerance = _all_misfits(heatmaps, cells, firsts, rows, cols, found, variance, split_error)
+    peaks = np.empty((2 * cells.size, 3))
     starts = np.zeros(num_keypoints + 1, np.int64)
     for k in range(num_keypoints):
-        plane, chosen = heatmaps[k], cells[firsts[k] : firsts[k + 1]]
+        first, last = firsts[k], firsts[k + 1]
         own = peaks[starts[k] :]
-        for n in range(chosen.size):
-            own[n] = refine(plane, chosen[n] // cols, chosen[n] % cols, rows, cols, mode, variance)
-        count = chosen.size
-        if split_error > 0.0:
-            count = _split(plane, chosen, rows, cols, own, variance, split_error)
-        starts[k + 1] = starts[k] + count
+        own[: last - first] = found[first:last]
+        starts[k + 1] = starts[k] + _split(
+            heatmaps[k], cells[first:last], rows, cols, own, misfits[first:last], variance, split_error,
+            tolerance,
+        )  # fmt: skip
     return peaks[: starts[num_keypoints]].copy(), starts

@@ -158,17 +158,21 @@ def _gather(part: Any) -> list[Any]:
     return parts
 
 
-def _coco_truth(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> COCO:
+def scored_annotations(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> list[dict[str, Any]]:
     """Annotations with scored keypoints in skeleton order and the keys that COCOeval insists on."""
     columns = {c["id"]: _columns(c.get("keypoints"), skeleton) for c in ground_truth["categories"]}
+    return [
+        _annotation(annotation, number, columns[annotation["category_id"]])
+        for number, annotation in enumerate(ground_truth["annotations"], start=1)
+    ]
+
+
+def _coco_truth(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> COCO:
     truth = COCO()
     truth.dataset = {
         "images": list(ground_truth["images"]),
         "categories": [{"id": 1}],  # the skeleton says what is looked for, whatever its category is called
-        "annotations": [
-            _annotation(annotation, number, columns[annotation["category_id"]])
-            for number, annotation in enumerate(ground_truth["annotations"], start=1)
-        ],
+        "annotations": scored_annotations(ground_truth, skeleton),
     }
     truth.createIndex()
     return truth

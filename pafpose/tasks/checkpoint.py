@@ -22,7 +22,7 @@ FIXED = (
     "head",
     "heatmap.background",
 )  # the weights were trained with these
-NOT_FOR_CHECKPOINTS = ("experiment", "debug", "sweep")
+NOT_FOR_CHECKPOINTS = ("experiment", "debug")
 
 
 def load_checkpoint(cfg: DictConfig, overrides: Sequence[str] | None = None) -> PoseModule:
@@ -53,9 +53,7 @@ def apply_overrides(stored: dict[str, Any], cfg: DictConfig, overrides: Sequence
     Hydra. Raises ``PafposeError`` for choices that the weights fix.
     """
     result = OmegaConf.create(stored)
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    keys = [(p.key_or_group, p.is_delete()) for p in parsed]
-    for key, deleted in sorted(keys, key=lambda entry: "." in entry[0]):
+    for key, deleted in sorted(typed_keys(overrides), key=lambda entry: "." in entry[0]):
         _check_key(key)
         if deleted:
             raise PafposeError(f"~{key}: keys of a checkpoint's config cannot be removed; give a value")
@@ -66,6 +64,16 @@ def apply_overrides(stored: dict[str, Any], cfg: DictConfig, overrides: Sequence
 def choose_device(device: str | None) -> torch.device:
     """The device by name; None takes the GPU when there is one."""
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def typed_keys(overrides: Sequence[str]) -> list[tuple[str, bool]]:
+    """The keys and groups that overrides name, and whether they delete them.
+
+    What only says how jobs are run (``sweep=``, Hydra's own keys) is left out.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    keys = [(p.key_or_group, p.is_delete()) for p in parsed]
+    return [(key, gone) for key, gone in keys if key != "sweep" and not key.startswith(("hydra.", "hydra/"))]
 
 
 def _check_key(key: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pafpose.benchmarks.decode import _crowd, _fields, decode_table, plain_decode
+from pafpose.benchmarks.decode import GROWTH, _crowd, _fields, decode_table, growth_table, plain_decode
 from pafpose.decode import Decoder, DecodeSettings
 
 
@@ -29,3 +29,14 @@ def test_rows_and_a_clear_lead(coco18, coco_mini):
     for row in rows:
         assert row["decode_ms"] > 0
         assert row["x"] > 3
+
+
+@pytest.mark.slow
+def test_larger_maps_cost_more_only_where_cells_are_looked_at(coco18):
+    rows = {(row["map"], row["people"]): row for row in growth_table(coco18, rounds=2)}
+    assert {people for size, people in rows if size == 46} == set(GROWTH)
+    assert rows[184, 50]["found"] >= 45
+    # 16 times the cells; the factor 4 leaves room for people who overlap less and for a busy machine
+    assert rows[184, 100]["limbs_ms"] + rows[184, 100]["people_ms"] < 4 * (
+        rows[46, 100]["limbs_ms"] + rows[46, 100]["people_ms"]
+    )

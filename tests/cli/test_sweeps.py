@@ -20,7 +20,14 @@ from pafpose.report import ReportSettings, find_runs, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB = str(Path(__file__).with_name("job.py"))
-PLUGINS = {"joblib": "joblib", "optuna": "optuna", "ray": "ray", "ray_cluster": "ray", "slurm": "submitit"}
+PLUGINS = {
+    "joblib": "joblib",
+    "optuna": "optuna",
+    "optuna_decode": "optuna",
+    "ray": "ray",
+    "ray_cluster": "ray",
+    "slurm": "submitit",
+}
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
 
 

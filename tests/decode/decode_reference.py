@@ -17,11 +17,13 @@ from scipy.optimize import linear_sum_assignment
 def decode(heat, paf, skeleton, settings, stride, sigma):
     """Keypoints (N, K, 3) in input px and scores (N,) of one picture."""
     heat, paf = np.asarray(heat, np.float32), np.asarray(paf, np.float32)
-    variance = seen_variance(heat[: skeleton.num_keypoints], settings, (sigma / stride) ** 2)
+    planes = heat[: skeleton.num_keypoints]
+    variance = seen_variance(planes, settings, (sigma / stride) ** 2)
+    tolerance = usual_misfit(planes, settings, variance)
     peaks = [
         (kind, *peak)
         for kind in range(skeleton.num_keypoints)
-        for peak in find_peaks(heat[kind], settings, variance)
+        for peak in find_peaks(heat[kind], settings, variance, tolerance)
     ]
     links = find_links(peaks, paf, skeleton, settings, stride)
     groups, totals = group(peaks, links)
@@ -64,18 +66,29 @@ def find_cells(plane, settings):
     return sorted(sorted(cells, key=lambda c: -plane[c])[: settings.max_peaks])
 
 
-def find_peaks(plane, settings, variance):
+def usual_misfit(heat, settings, variance):
+    """The gap beside a peak from which it is taken to have a neighbour."""
+    gaps = []
+    for plane in heat:
+        for cell in find_cells(plane, settings):
+            if plane[cell] >= 0.3:
+                gaps.append(gap(plane, cell, refine(plane, cell, settings.refine, variance), variance))
+    usual = sorted(gaps, reverse=True)[len(gaps) // 2] if len(gaps) >= 8 else 0
+    return max(1.5 * settings.split_error, 3 * usual)
+
+
+def find_peaks(plane, settings, variance, tolerance):
     cells = find_cells(plane, settings)
     peaks = [refine(plane, c, settings.refine, variance) for c in cells]
     if settings.split_error == 0:
         return peaks
     error = settings.split_error
-    odd = [i for i, c in enumerate(cells) if not fits(plane, c, peaks[i], variance, error)]
+    odd = [i for i, c in enumerate(cells) if gap(plane, c, peaks[i], variance) > tolerance]
     extra = []
     for last in (False, True):
         known = list(peaks)
         for i in odd:
-            if last and fits(plane, cells[i], known[i], variance, error):
+            if last and gap(plane, cells[i], known[i], variance) <= tolerance:
                 continue
             others = [p for n, p in enumerate(known) if n != i]
             found = explain(plane, cells[i], known[i], others, variance, error)
@@ -163,9 +176,10 @@ def around(plane, cell, radius):
     return [(y, x) for y, x in found if 0 <= y < plane.shape[0] and 0 <= x < plane.shape[1]]
 
 
-def fits(plane, cell, peak, variance, error):
+def gap(plane, cell, peak, variance):
+    """The largest difference to a peak's Gaussian in the 3x3 cells around, over its height."""
     cells = around(plane, cell, 1)
-    return all(abs(plane[y, x] - gaussian(peak, x, y, variance)) <= 1.5 * error * peak[2] for y, x in cells)
+    return max(abs(plane[y, x] - gaussian(peak, x, y, variance)) for y, x in cells) / peak[2]
 
 
 def explain(plane, cell, peak, others, variance, error):
@@ -197,7 +211,7 @@ def explain(plane, cell, peak, others, variance, error):
     found = to_peaks(best, cell, variance) if best is not None else []
     if len(found) == 2:
         apart = math.dist(found[0][:2], found[1][:2]) >= 0.3
-        if apart and min(p[2] for p in found) >= 0.6 * max(p[2] for p in found):
+        if apart and min(p[2] for p in found) >= 0.8 * max(p[2] for p in found):
             return found
     return []
 

@@ -137,3 +137,30 @@ def test_wider_peaks_than_expected_are_measured_from_the_picture(rng):
     found = peaks_of(gaussians([*centres, *pair], shape=(36, 28), sigma=1.2 * SIGMA))
     assert max(error(found, centre) for centre in centres) < 1e-3
     assert max(error(found, centre) for centre in pair) < 0.05
+
+
+def lattice(rng, count=12, size=64):
+    """Centres far from each other and from the border."""
+    places = [(x, y) for y in range(8, size - 8, 12) for x in range(8, size - 8, 12)]
+    return np.array([places[i] for i in rng.permutation(len(places))[:count]]) + rng.uniform(
+        -0.5, 0.5, (count, 2)
+    )
+
+
+def test_noise_is_not_taken_for_neighbours(rng):
+    """Two Gaussians explain a noisy patch better than one, but so they do everywhere in the picture."""
+    added = 0
+    for noise in (0.04, 0.06, 0.08):
+        plane = gaussians(lattice(rng), (64, 64)) + rng.normal(0, noise, (64, 64)).astype(np.float32)
+        added += len(peaks_of(plane)) - len(peaks_of(plane, split_error=0))
+    assert added <= 1
+
+
+def test_a_neighbour_among_clean_peaks_is_still_told_apart(rng):
+    right = 0
+    for _ in range(50):
+        centres, angle = lattice(rng), rng.uniform(0, 2 * np.pi)
+        hidden = centres[0] + 1.4 * np.array([np.cos(angle), np.sin(angle)])
+        found = peaks_of(gaussians([*centres, hidden], (64, 64)))
+        right += len(found) == 13 and error(found, hidden) < 0.02
+    assert right >= 45

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 import pafpose.evaluation
 from pafpose.config import load_config
+from pafpose.errors import PafposeError
+from pafpose.evaluation import EvaluateSettings
 from pafpose.fields import People
 from pafpose.metrics import METRICS
 from pafpose.tasks.evaluate import evaluate
@@ -34,7 +41,7 @@ def test_views_and_saved_fields(checkpoint, tmp_path):
     )
     saved = np.load(tmp_path / "fields" / "11.npz")
     assert (
-        saved["heatmaps"].shape[1] * 4 == saved["heatmaps"].shape[2] * 3 and saved["pafs"].dtype == np.float16
+        saved["heatmaps"].shape[1] * 4 == saved["heatmaps"].shape[2] * 3 and saved["pafs"].dtype == np.float32
     )
     assert tuple(saved["valid"]) == (108, 144)  # 1.5 x 96 on the long side of 120 x 90
     np.testing.assert_allclose(saved["matrix"][0, 0], 144 / 120)
@@ -72,3 +79,94 @@ def test_true_people_score_one_through_every_frame(checkpoint, tmp_path, monkeyp
     expected = {a["image_id"]: a["keypoints"] for a in truth["annotations"]}
     for detection in found:
         np.testing.assert_allclose(detection["keypoints"], expected[detection["image_id"]], atol=2e-3)
+
+
+# decoding settings that find people even in the maps of an untrained network
+LOOSE = ("decode.min_keypoints=1", "decode.min_score=0", "decode.peak_threshold=0")
+
+
+@pytest.fixture(scope="module")
+def saved(checkpoint, tmp_path_factory):
+    """An evaluation that kept its fields."""
+    folder = tmp_path_factory.mktemp("saved")
+    run(checkpoint, folder, "evaluate.save_fields=true")
+    return folder
+
+
+def again(fields, folder, *overrides):
+    overrides = [f"evaluate.fields={fields}", f"paths.output_dir={folder}", "device=cpu", *overrides]
+    return evaluate(load_config(overrides, name="evaluate"), overrides)
+
+
+@pytest.mark.parametrize(
+    "choice", [(), LOOSE, ("decode=coco",), (*LOOSE, "decode.matching=hungarian", "decode.near=30")]
+)
+def test_saved_fields_decode_to_the_same_people_bit_by_bit(checkpoint, saved, tmp_path, choice, monkeypatch):
+    direct = run(checkpoint, tmp_path / "direct", *choice)
+    expected = json.loads((tmp_path / "direct" / "detections.json").read_text())
+    monkeypatch.setattr("pafpose.tasks.evaluate.load_checkpoint", None)  # neither weights
+    monkeypatch.setattr("pafpose.api.build_datamodule", None)  # nor photos
+    metrics = again(saved, tmp_path / "again", *choice)
+    assert json.loads((tmp_path / "again" / "detections.json").read_text()) == expected
+    assert {k: v for k, v in metrics.items() if "seconds" not in k} == {
+        k: v for k, v in direct.items() if "seconds" not in k
+    }
+    assert bool(expected) or choice != LOOSE
+
+
+def test_what_is_typed_decodes_and_not_what_the_checkpoint_has(checkpoint, saved, tmp_path):
+    """Every one of these must show in the answer, from the network and from its fields."""
+    for how, source in ((run, checkpoint), (again, saved)):
+        folders = tmp_path / how.__name__
+        strict = how(source, folders / "0", *LOOSE, "decode.min_keypoints=18")
+        loose = how(source, folders / "1", *LOOSE)
+        assert strict["people"] < loose["people"]
+        stored = OmegaConf.load(folders / "1" / "config.yaml")
+        assert stored.decode.min_keypoints == 1 and stored.decode.peak_threshold == 0
+        how(source, folders / "2", "decode=coco")
+        assert OmegaConf.load(folders / "2" / "config.yaml").decode == load_config(["decode=coco"]).decode
+
+
+def test_saved_fields_are_checked(checkpoint, saved, tmp_path):
+    with pytest.raises(PafposeError, match="no folder of saved fields"):
+        again(tmp_path / "nowhere", tmp_path)
+    with pytest.raises(PafposeError, match="one of the two"):
+        again(saved, tmp_path, f"ckpt_path={checkpoint}")
+    for fixed in ("evaluate.flip=true", "data=coco", "heatmap.sigma=9"):
+        with pytest.raises(PafposeError, match="saved fields keep the"):
+            again(saved, tmp_path, fixed)
+    with pytest.raises(PafposeError, match=r"choose 'total' or 'full'"):
+        EvaluateSettings(detail="much")
+
+
+def test_details_and_where_the_time_went(saved, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        metrics = again(saved, tmp_path, "evaluate.detail=full", "evaluate.errors=true")
+    assert {"errors_missed", "errors_missed_nose", "errors_background", "gain_jitter"} <= set(metrics)
+    assert (tmp_path / "errors.png").is_file() and (tmp_path / "errors.pdf").is_file()
+    assert {"AP_alone", "AP_crowded", "AP_nose", "AP_left_ankle"} <= set(metrics)
+    assert "decoding took" in caplog.text
+    assert 0 <= metrics["seconds_decode"] + metrics["seconds_metrics"] <= metrics["seconds"]
+
+
+@pytest.mark.slow
+def test_a_sweep_over_saved_fields(saved, tmp_path):
+    """As it is typed: every job decodes with its own constants and returns its AP."""
+    root = Path(__file__).resolve().parents[2]
+    choices = [
+        "decode=coco,paper",
+        "decode.peak_threshold=0",
+        "decode.min_score=0",
+        "decode.min_keypoints=1,18",
+    ]
+    choices += ["hydra.sweep.dir=s", "device=cpu"]
+    done = subprocess.run(
+        [sys.executable, root / "scripts" / "evaluate.py", "-m", f"evaluate.fields={saved}", *choices],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    jobs = [json.loads((tmp_path / "s" / str(n) / "metrics.json").read_text()) for n in range(4)]
+    assert jobs[0]["people"] > jobs[1]["people"] and jobs[2]["people"] > jobs[3]["people"]
+    assert jobs[0]["people"] != jobs[2]["people"]
+    status = json.loads((tmp_path / "s" / "2" / "status.json").read_text())
+    assert status["state"] == "done" and status["value"] == jobs[2]["AP"]
