@@ -189,7 +189,7 @@ def test_a_key_changes_its_own_matter_only(coco18):
 
 
 def test_left_is_right_in_front_views_and_left_from_behind(rng):
-    bodies = Bodies(rng, 300)
+    bodies = Bodies(rng, 300, sides=0.3)
     across = bodies.joints[:, J["left_shoulder"], 0] - bodies.joints[:, J["right_shoulder"], 0]
     front, back = bodies.chest[:, 2] > 0.5, bodies.chest[:, 2] < -0.5
     assert front.sum() > 90 and back.sum() > 50 and (~front & ~back).sum() > 40

@@ -10,6 +10,7 @@ import numpy as np
 from pafpose.data.synthetic.canvas import MAX_PARTS, PART_BITS
 
 Record = dict[str, Any]
+FEWEST = 3  # keypoints in sight that make a person worth labelling
 GUESS_REACH = 0.6  # roots of the visible area: about a thigh of a whole figure
 
 
@@ -32,7 +33,7 @@ def annotate(
     """COCO's record of one figure, None when nothing of it is to be seen.
 
     ``owners`` is the canvas' owner map; ``errors`` ``(K, 2)`` shift the annotated positions, in roots of
-    the visible area. Somebody of whom fewer than two keypoints are in sight goes without keypoints.
+    the visible area. Somebody of whom fewer than ``FEWEST`` keypoints are in sight goes without keypoints.
     """
     region = _region(owner_mask(owners, owner))
     if region is None:
@@ -40,7 +41,7 @@ def annotate(
     xy = figure.keypoints(names)
     v = visibility(figure, xy, owner, owners, names)
     v = forget_unguessable(v, xy, reach=GUESS_REACH * region["area"] ** 0.5, shown=figure.shown(names)[0])
-    if unlabelled or (v == 2).sum() < min(2, len(names)):
+    if unlabelled or (v == 2).sum() < min(FEWEST, len(names)):
         v[:] = 0
     xy = np.round(xy + errors * region["area"] ** 0.5, 2)
     points = [(x, y, k) if k else (0, 0, 0) for (x, y), k in zip(xy.tolist(), v.tolist(), strict=True)]

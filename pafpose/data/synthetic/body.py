@@ -21,12 +21,14 @@ J = {name: i for i, name in enumerate(JOINTS)}
 class Bodies:
     """``count`` people: joints ``(n, J, 3)`` in the camera frame, and what else drawing needs."""
 
-    def __init__(self, rng: np.random.Generator, count: int) -> None:
+    def __init__(
+        self, rng: np.random.Generator, count: int, *, sides: float = 0.1, liveliness: float = 0.5
+    ) -> None:
         self.count = count
         self.stout = np.exp(rng.normal(size=count) * 0.16)
         self.shape = _proportions(rng, count)
-        joints, face = _assemble(sample_angles(rng, count), self.shape, rng)
-        camera = _camera(rng, count)
+        joints, face = _assemble(sample_angles(rng, count, liveliness), self.shape, rng)
+        camera = _camera(rng, count, sides)
         # body frame (x left, y up, z forwards) -> camera (x right, y down, z to the viewer)
         self.joints = np.einsum("nij,nkj->nki", camera, joints) * [1, -1, 1]
         self.face = np.einsum("nij,nj->ni", camera, face) * [1, -1, 1]
@@ -151,14 +153,15 @@ def _swing(flexion: np.ndarray, abduction: np.ndarray, sign: np.ndarray) -> tupl
     return bone, forwards, outwards
 
 
-def _camera(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Rotations to the camera: front, back, both sides and anything between; a slight look from above."""
-    u = rng.random((3, n))
+def _camera(rng: np.random.Generator, n: int, sides: float) -> np.ndarray:
+    """Rotations to the camera: ``sides`` from the side, 3 in 5 others from the front; from slightly above."""
+    u = rng.random((2, n))
     spread = rng.normal(size=(3, n))
-    centre = np.select([u[0] < 0.42, u[0] < 0.66, u[0] < 0.78, u[0] < 0.9], [0, np.pi, np.pi / 2, -np.pi / 2])
-    yaw = np.where(u[0] < 0.9, centre + 0.42 * spread[0], 2 * np.pi * u[1])
+    front = sides + 0.6 * (1 - sides)
+    centre = np.select([u[0] < sides / 2, u[0] < sides, u[0] < front], [np.pi / 2, -np.pi / 2, 0], np.pi)
+    yaw = centre + 0.3 * spread[0]
     pitch = np.clip(0.08 + 0.1 * spread[1], -0.15, 0.4)
-    roll = np.where(u[2] < 0.06, 0.5, 0.06) * spread[2]
+    roll = np.where(u[1] < 0.04, 0.5, 0.06) * spread[2]
     return _turn(2, roll) @ _turn(0, pitch) @ _turn(1, yaw)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +20,12 @@ class SyntheticDataModule(PoseDataModule):
         *,
         skeleton: Skeleton,
         root: str,
-        train_count: int,
-        val_count: int,
-        generator_seed: int,
-        picture_size: int,
-        people: Sequence[int],
-        height: Sequence[float],
-        overlap: float,
-        cut: float,
-        occlusion: float,
-        crowd: float,
-        unlabelled: float,
-        noise: float,
-        clutter: float,
         generator_workers: int | None = None,
-        **reading: Any,
+        **reading: Any,  # keys of SyntheticSettings, and of PoseDataModule
     ) -> None:
-        self.settings = SyntheticSettings(
-            train_count=train_count,
-            val_count=val_count,
-            generator_seed=generator_seed,
-            picture_size=picture_size,
-            people=people,
-            height=height,
-            overlap=overlap,
-            cut=cut,
-            occlusion=occlusion,
-            crowd=crowd,
-            unlabelled=unlabelled,
-            noise=noise,
-            clutter=clutter,
-        )
+        names = {field.name for field in fields(SyntheticSettings)}
+        drawing = {key: reading.pop(key) for key in list(reading) if key in names}
+        self.settings = SyntheticSettings(**drawing)
         self.generator_workers = generator_workers
         folder = Path(root) / dataset_fingerprint(self.settings, skeleton)
         super().__init__(skeleton=skeleton, root=str(folder), **reading)

@@ -10,6 +10,7 @@ import numpy as np
 from pafpose.data.synthetic.body import JOINTS, SIDES, Bodies, J
 from pafpose.data.synthetic.canvas import (
     Canvas,
+    Colour,
     capsule,
     capsules,
     ellipse,
@@ -186,6 +187,30 @@ class Person:
             self._bare(canvas, f"{side}_shoulder", f"{side}_elbow", 0.5, 0.024)
         elif limb == "thigh" and look.cut == SHORTS:
             self._bare(canvas, f"{side}_hip", f"{side}_knee", 0.7, 0.038)
+        if limb in ("shin", "forearm", "foot"):
+            self._draw_front_or_back(canvas, side, limb, colour)
+
+    def _draw_front_or_back(self, canvas: Canvas, side: str, limb: str, colour: Colour) -> None:
+        """What tells the front of a limb from its back: knees, elbows, toe caps and heels."""
+        s, facing = self.scale, self.chest[2]
+        if limb == "foot":
+            toe, heel = self.joints[J[f"{side}_big_toe"]], self.joints[J[f"{side}_heel"]]
+            front = toe[2] > heel[2]
+            spot, r = (
+                self.point(f"{side}_big_toe" if front else f"{side}_heel").tolist(),
+                0.021 * s * self.stout,
+            )
+            canvas.fill(ellipse(spot, r, r, 0, 8), (238.0, 236.0, 228.0) if front else (36.0, 32.0, 32.0))
+        elif limb == "shin" and facing > 0.25:
+            canvas.fill(
+                ellipse(self.point(f"{side}_knee"), 0.026 * s, 0.03 * s, 0, 8), shade(colour, 1.2, 26)
+            )
+        elif limb == "shin" and facing < -0.25:
+            x, y = self.point(f"{side}_knee").tolist()
+            canvas.line((x - 0.026 * s, y), (x + 0.026 * s, y), shade(colour, 0.42), 0.016 * s)
+        elif limb == "forearm" and facing < -0.25:
+            patch = ellipse(self.point(f"{side}_elbow").tolist(), 0.019 * s, 0.019 * s, 0, 8)
+            canvas.fill(patch, shade(colour, 0.5))
 
     def _light(self, n: int) -> float:
         """Limbs behind the trunk stand in its shade, those before it in the light."""

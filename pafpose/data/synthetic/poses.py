@@ -49,11 +49,14 @@ HIGHEST = np.array([100, *(125, 75, 150) * 2, *(185, 150, 130, 150) * 2], float)
 _MIRROR = [0, 4, 5, 6, 1, 2, 3, 11, 12, 13, 14, 7, 8, 9, 10]
 
 
-def sample_angles(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Joint angles ``(count, len(ANGLES))`` in radians; half of the people mirrored."""
+def sample_angles(rng: np.random.Generator, count: int, liveliness: float = 1.0) -> np.ndarray:
+    """Joint angles ``(count, len(ANGLES))`` in radians; half of the people mirrored.
+
+    ``liveliness`` scales how far the angles stray from those of the table.
+    """
     which = np.searchsorted(SHARES, rng.random(count), side="right")
     angles = MEANS[which]
     mirrored = rng.random(count) < 0.5
     angles[mirrored] = angles[mirrored][:, _MIRROR]
-    angles += rng.normal(size=angles.shape) * SPREAD
+    angles += rng.normal(size=angles.shape) * SPREAD * liveliness
     return np.radians(np.clip(angles, LOWEST, HIGHEST))

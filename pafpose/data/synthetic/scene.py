@@ -44,11 +44,13 @@ class Cast:
     sigmas: tuple[float, ...]
     layout: Layout | None = None
 
-    def figures(self, rng: np.random.Generator, count: int, *, detail: bool = True) -> list[Figure]:
+    def figures(
+        self, settings: SyntheticSettings, rng: np.random.Generator, count: int, *, detail: bool = True
+    ) -> list[Figure]:
         """``count`` new figures."""
         if self.layout is not None:
             return [Creature(self.layout, rng) for _ in range(count)]
-        bodies = Bodies(rng, count)
+        bodies = Bodies(rng, count, sides=settings.sides, liveliness=settings.liveliness)
         return [Person(bodies, n, sample_look(rng), detail=detail) for n in range(count)]
 
 
@@ -79,9 +81,9 @@ def make_picture(settings: SyntheticSettings, cast: Cast, split: str, index: int
     draw_clutter(canvas, clutter, int(clutter.poisson(settings.clutter)))
     crowded = crowd.random() < settings.crowd
     if crowded:
-        _draw_crowd(canvas, cast, crowd)
+        _draw_crowd(canvas, cast, settings, crowd)
     count = int(stage.integers(settings.people[0], settings.people[1] + 1))
-    figures = cast.figures(people, count)
+    figures = cast.figures(settings, people, count)
     boxes = _arrange(figures, settings, stage)
     hidden = obstacles.random(count) < settings.occlusion
     for n in np.argsort(boxes[:, 3], kind="stable").tolist():  # who stands lower is nearer
@@ -138,7 +140,7 @@ def _covered(boxes: np.ndarray, placed: np.ndarray, area: float) -> np.ndarray:
     return (common / np.minimum(area, (placed[:, 2:] - placed[:, :2]).prod(-1))).max(1)
 
 
-def _draw_crowd(canvas: Canvas, cast: Cast, rng: np.random.Generator) -> None:
+def _draw_crowd(canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np.random.Generator) -> None:
     """A band of tiny people far away."""
     size = canvas.image.shape[0]
     count = int(rng.integers(7, 16))
@@ -147,7 +149,7 @@ def _draw_crowd(canvas: Canvas, cast: Cast, rng: np.random.Generator) -> None:
     left, width = size * 0.4 * rng.random(), size * (0.35 + 0.25 * rng.random())
     top = size * (0.1 + 0.5 * rng.random())
     order = np.argsort(u[:, 1])
-    for n, figure in zip(order, cast.figures(rng, count, detail=False), strict=True):
+    for n, figure in zip(order, cast.figures(settings, rng, count, detail=False), strict=True):
         scale = height * (0.8 + 0.4 * u[n, 2]) / (figure.box[3] - figure.box[1])
         corner = np.array([left + width * u[n, 0], top + height * 0.8 * u[n, 1]])
         figure.place(scale, corner - scale * figure.box[:2])

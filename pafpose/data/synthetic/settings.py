@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from pafpose.errors import PafposeError
 
-GENERATOR_VERSION = 4  # raise it when the same settings give other pictures: cached folders are then remade
+GENERATOR_VERSION = 5  # raise it when the same settings give other pictures: cached folders are then remade
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,15 @@ class SyntheticSettings:
     picture_size: int = 192
     people: Sequence[int] = (1, 5)
     height: Sequence[float] = (0.33, 1.0)
+    sides: float = 0.1
+    liveliness: float = 0.5
     overlap: float = 0.12
-    cut: float = 0.2
-    occlusion: float = 0.25
+    cut: float = 0.15
+    occlusion: float = 0.15
     crowd: float = 0.1
     unlabelled: float = 0.05
     noise: float = 0.0
-    clutter: float = 4.0
+    clutter: float = 2.0
 
     def __post_init__(self) -> None:
         for name, low in (("train_count", 0), ("val_count", 0), ("generator_seed", 0), ("picture_size", 32)):
@@ -42,10 +44,10 @@ class SyntheticSettings:
         _demand(
             self.height[0] >= 0.05 and self.height[1] <= 2, "height", self.height, "must lie in 0.05 to 2"
         )
-        for name in ("overlap", "cut", "occlusion", "crowd", "unlabelled"):
+        for name in ("sides", "overlap", "cut", "occlusion", "crowd", "unlabelled"):
             _set(self, name, float(getattr(self, name)))
             _demand(0 <= getattr(self, name) <= 1, name, getattr(self, name), "is a share: choose 0 to 1")
-        for name in ("noise", "clutter"):
+        for name in ("liveliness", "noise", "clutter"):
             _set(self, name, float(getattr(self, name)))
             _demand(
                 getattr(self, name) >= 0, name, getattr(self, name), "must not be negative; 0 turns it off"
