@@ -14,6 +14,7 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from pafpose.data.augment import AugmentSettings
+from pafpose.data.cache import open_index
 from pafpose.data.coco import ground_truth, read_coco
 from pafpose.data.collate import collate
 from pafpose.data.dataset import EvalDataset, PoseDataset, TrainDataset
@@ -67,6 +68,7 @@ class PoseDataModule(LightningDataModule):
         limit_val: int | None = None,
         allow_overlap: bool = False,
         on_error: str = "raise",
+        index_cache: str | None = "auto",
         schedule: Mapping[str, Any] | None = None,  # read by conf/trainer, not here
     ) -> None:
         super().__init__()
@@ -82,6 +84,7 @@ class PoseDataModule(LightningDataModule):
         self.num_workers = default_workers() if num_workers is None else num_workers
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.allow_overlap, self.on_error = allow_overlap, on_error
+        self.index_cache = index_cache
         self._train: TrainDataset | None = None
         self._val: EvalDataset | None = None
         self._check()
@@ -112,13 +115,15 @@ class PoseDataModule(LightningDataModule):
 
     def _read(self, split: str) -> PoseIndex:
         folder, annotations = self.splits[split]
-        index = read_coco(
-            self.root / annotations,
-            self.root / folder,
+        file, photos = self.root / annotations, self.root / folder
+        index = open_index(
+            file,
+            photos,
             self.skeleton,
-            limit=self.limits[split],
-            root=self.root,
+            read=lambda: read_coco(file, photos, self.skeleton, root=self.root),
+            cache=self.index_cache,
         )
+        index = index.head(self.limits[split] or len(index))
         log.info("%s %s: %d photos, %d people", self.name, split, len(index), len(index.keypoints))
         return index
 
