@@ -19,6 +19,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -163,9 +164,10 @@ def _unpack(content: memoryview, folder: Path) -> PoseIndex:
         key: np.frombuffer(content, dtype, int(np.prod(shape)), start + offset).reshape(shape)
         for key, (dtype, shape, offset) in json.loads(bytes(content[_FIXED:start])).items()
     }
+    plain: dict[str, Any] = {key: arrays[key] for key in _ARRAYS}
     return PoseIndex(
         folder=folder,
-        **{key: arrays[key] for key in _ARRAYS},
+        **plain,
         polygons=Ragged.of([], np.float64),
         polygon_first=np.zeros(len(arrays["areas"]) + 1, np.int64),
         rle=Ragged(arrays["rle.values"], arrays["rle.first"]),

@@ -26,13 +26,13 @@ def _run_ends(counts: np.ndarray) -> np.ndarray:
     ends = np.empty(len(counts), np.int64)
     found, place, value, last, before, end = 0, 0, 0, 0, 0, 0
     for byte in counts:
-        digit = np.int64(byte) - 48
+        digit = int(byte) - 48
         value |= (digit & 31) << place
         place += 5
         if digit & 32:
             continue
         if digit & 16:
-            value -= np.int64(1) << place
+            value -= 1 << place
         if found > 2:
             value += before
         end += value
