@@ -66,8 +66,10 @@ def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 def invert(matrix: np.ndarray) -> np.ndarray:
     """The matrix that undoes ``matrix``."""
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.hstack([linear, -linear @ matrix[:, 2:]])
+    (a, b, x), (c, d, y) = np.asarray(matrix, float).tolist()
+    scale = 1 / (a * d - b * c)
+    a, b, c, d = d * scale, -b * scale, -c * scale, a * scale
+    return np.array([[a, b, -(a * x + b * y)], [c, d, -(c * x + d * y)]])
 
 
 def translation(dx: float, dy: float) -> np.ndarray:
@@ -98,14 +100,20 @@ def transform_points(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
 
 
 def transform_boxes(matrix: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Upright boxes ``(..., 4)`` as x, y, w, h around the moved corners; float64 out."""
+    """Boxes ``(..., 4)`` as x, y, w, h moved by a matrix, upright again; float64 out.
+
+    The centre moves with the picture and the area only grows as the picture does, however it is turned: the
+    area is what scales a person's targets. The sides share it out like those of the box around the ellipse
+    in the turned box, so quarter turns and mirrors are exact.
+    """
     boxes = np.asarray(boxes, np.float64)
-    x0, y0 = boxes[..., 0], boxes[..., 1]
-    x1, y1 = x0 + boxes[..., 2], y0 + boxes[..., 3]
-    corners = np.stack([np.stack([x, y], -1) for x in (x0, x1) for y in (y0, y1)], -2)
-    moved = transform_points(matrix, corners)
-    low, high = moved.min(-2), moved.max(-2)
-    return np.concatenate([low, high - low], -1)
+    (a, b), (c, d) = np.square(np.asarray(matrix, np.float64)[:, :2]).tolist()
+    centre = transform_points(matrix, boxes[..., :2] + boxes[..., 2:] / 2)
+    w, h = boxes[..., 2], boxes[..., 3]
+    around = np.sqrt(np.stack([a * w * w + b * h * h, c * w * w + d * h * h], -1))
+    area = w * h * abs(float(np.linalg.det(np.asarray(matrix, np.float64)[:, :2])))
+    sides = around * np.sqrt(area / np.maximum(around.prod(-1), 1e-12))[..., None]
+    return np.concatenate([centre - sides / 2, sides], -1)
 
 
 def letterbox(

@@ -46,10 +46,23 @@ def test_resize_agrees_with_opencv_pixel_for_pixel(rng: np.random.Generator) -> 
     assert np.abs(warped - resized).max() < 255 / 32  # warpAffine interpolates in steps of 1/32
 
 
-def test_boxes_enclose_the_moved_corners() -> None:
+def test_boxes_move_exactly_by_shifts_quarter_turns_and_mirrors() -> None:
     box = np.array([10.0, 20.0, 30.0, 40.0])
     assert np.allclose(geo.transform_boxes(geo.translation(1, 2), box), [11, 22, 30, 40])
     assert np.allclose(geo.transform_boxes(geo.rotation(90), box), [-60, 10, 40, 30])
+    assert np.allclose(geo.transform_boxes(geo.flip(101), box), [60, 20, 30, 40])
+    assert np.allclose(geo.transform_boxes(geo.resize(0.5), box), [4.75, 9.75, 15, 20])
+
+
+def test_a_turn_does_not_make_a_person_larger() -> None:
+    """The area is the person's scale (heatmap.scale_by=person); boxes around turned corners grew by 2.7."""
+    boxes = np.array([[10.0, 20.0, 30.0, 90.0], [5.0, 5.0, 0.0, 0.0], [5.0, 5.0, 7.0, 0.0]])
+    for degrees in range(-180, 181, 15):
+        matrix = geo.compose(geo.rotation(degrees), geo.resize(1.5))
+        moved = geo.transform_boxes(matrix, boxes)
+        assert np.allclose(moved[:, 2] * moved[:, 3], 1.5**2 * boxes[:, 2] * boxes[:, 3])
+        centres = geo.transform_points(matrix, boxes[:, :2] + boxes[:, 2:] / 2)
+        assert np.allclose(moved[:, :2] + moved[:, 2:] / 2, centres)
 
 
 @pytest.mark.parametrize(

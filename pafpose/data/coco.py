@@ -71,6 +71,7 @@ def index_content(
         polygons=polygons,
         polygon_first=polygon_first,
         rle=rle,
+        sizes_stated=all(photo.get("height") and photo.get("width") for photo in photos),
     )
 
 
@@ -115,7 +116,7 @@ def ground_truth(index: PoseIndex, skeleton: Skeleton) -> Json:
             "area": float(index.areas[m]),
             "iscrowd": int(index.crowd[m]),
         }
-        if len(index.rle[m]):
+        if index.crowd[m] and len(index.rle[m]):
             annotation["segmentation"] = {
                 "size": list(index.size(photo)),
                 "counts": index.rle[m].tobytes().decode(),

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from pafpose.data import formats
 from pafpose.data.augment import AugmentSettings
+from pafpose.data.cache import open_index
 from pafpose.data.coco import ground_truth, layout, require
 from pafpose.data.collate import collate
 from pafpose.data.dataset import EvalDataset, PoseDataset, TrainDataset
@@ -70,6 +71,7 @@ class PoseDataModule(LightningDataModule):
         limit_val: int | None = None,
         allow_overlap: bool = False,
         on_error: str = "raise",
+        index_cache: str | None = "auto",
         schedule: Mapping[str, Any] | None = None,  # read by conf/trainer, not here
     ) -> None:
         super().__init__()
@@ -86,6 +88,7 @@ class PoseDataModule(LightningDataModule):
         self.num_workers = default_workers() if num_workers is None else num_workers
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.allow_overlap, self.on_error = allow_overlap, on_error
+        self.index_cache = index_cache
         self._train: TrainDataset | None = None
         self._val: EvalDataset | None = None
         self._check()
@@ -125,15 +128,22 @@ class PoseDataModule(LightningDataModule):
             folder if photos else annotations.parent,
             layout(self.root.absolute(), [*self.splits.values()]),
         )
-        index = formats.read_index(
-            self.format,
+        index = open_index(
             annotations,
             folder,
             self.skeleton,
-            limit=self.limits[split],
-            box_area=self.box_area,
-            on_error=self.on_error,
+            read=lambda: formats.read_index(
+                self.format,
+                annotations,
+                folder,
+                self.skeleton,
+                box_area=self.box_area,
+                on_error=self.on_error,
+            ),
+            cache=self.index_cache if self.format == "coco" else None,  # others read further files
+            reading=(self.box_area, self.on_error),
         )
+        index = index.head(self.limits[split] or len(index))
         log.info("%s %s: %d photos, %d people", self.name, split, len(index), len(index.keypoints))
         return index
 

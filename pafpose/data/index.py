@@ -5,7 +5,7 @@ Coordinates are photo pixels as the annotation file has them (keypoints: an inte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,12 @@ class Ragged(NamedTuple):
 
     def __getitem__(self, row: int) -> np.ndarray:  # type: ignore[override]
         return self.values[self.first[row] : self.first[row + 1]]
+
+    def take(self, first: int, last: int) -> Ragged:
+        """Rows ``first`` to ``last - 1``, without a copy."""
+        start = int(self.first[first])
+        values = self.values[start : int(self.first[last])]
+        return Ragged(values, self.first[first : last + 1] - start)
 
     @staticmethod
     def of(rows: list[np.ndarray], dtype: type) -> Ragged:
@@ -49,6 +55,7 @@ class PoseIndex:
         np.ndarray
     )  # (M + 1,): person m has the polygons polygon_first[m] .. polygon_first[m + 1] - 1
     rle: Ragged  # uint8, COCO's compressed run lengths; an empty row where there are none
+    sizes_stated: bool = True  # by the annotation file; False: some were read from the photos
 
     def __len__(self) -> int:
         return len(self.files)
@@ -73,6 +80,39 @@ class PoseIndex:
     def person_polygons(self, person: int) -> list[np.ndarray]:
         """The polygons of a person as x0, y0, x1, ..."""
         return [self.polygons[q] for q in range(self.polygon_first[person], self.polygon_first[person + 1])]
+
+    def head(self, photos: int) -> PoseIndex:
+        """The first photos by id, without copying what belongs to people."""
+        if photos >= len(self):
+            return self
+        people = int(self.first[photos])
+        first = int(self.polygon_first[people])
+        return replace(
+            self,
+            **{key: getattr(self, key)[:photos] for key in ("files", "ids", "sizes")},
+            first=self.first[: photos + 1],
+            **{key: getattr(self, key)[:people] for key in _OF_PEOPLE},
+            polygons=self.polygons.take(0, first),
+            polygon_first=self.polygon_first[: people + 1],
+            rle=self.rle.take(0, people),
+        )
+
+
+_OF_PEOPLE = ("keypoints", "boxes", "areas", "crowd", "annotation_ids")
+
+
+def pack_masks(index: PoseIndex) -> PoseIndex:
+    """The same people with all segmentations as compressed run lengths: smaller, and quicker to look up."""
+    from pafpose.data.regions import segmentation
+
+    photo_of, nothing = index.photo_of(), np.zeros(0, np.uint8)
+    masks = [segmentation(index, int(photo), m) for m, photo in enumerate(photo_of)]
+    return replace(
+        index,
+        polygons=Ragged.of([], np.float64),
+        polygon_first=np.zeros(len(masks) + 1, np.int64),
+        rle=Ragged.of([nothing if mask is None else mask for mask in masks], np.uint8),
+    )
 
 
 def count_labelled(index: PoseIndex, scored: tuple[int, ...], *, occluded: bool = True) -> np.ndarray:

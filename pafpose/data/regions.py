@@ -13,6 +13,7 @@ import numpy as np
 
 from pafpose import geometry
 from pafpose.data.index import PoseIndex, count_labelled
+from pafpose.data.runs import mark_box, mark_runs, pixels_under_cells, run_ends
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
 
@@ -63,87 +64,48 @@ def ignored_cells(
     """(h, w) bool: cells that the loss leaves out, for a photo moved by ``matrix`` (photo -> input)."""
     people = index.people(photo)
     ignored = np.flatnonzero(roles.ignored[people]) + people.start
-    out = np.zeros(cells, bool)
     if not len(ignored) and not mask.outside_image:
-        return out
-    x, y, inside = photo_pixels(matrix, cells, stride=stride, size=index.size(photo))
-    if len(ignored):
-        out[inside] = in_regions(index, photo, ignored, x=x[inside], y=y[inside], region=mask.region)
+        return np.zeros(cells, bool)
+    pixels = pixels_under_cells(geometry.invert(matrix), cells, stride, index.size(photo))
+    out = in_regions(index, photo, ignored, pixels=pixels, region=mask.region)
     protected = np.flatnonzero(roles.protected[people]) + people.start
     if mask.protect_labelled and len(protected) and out.any():
-        out[out] = ~in_regions(index, photo, protected, x=x[out], y=y[out], region=mask.region)
-    return out | ~inside if mask.outside_image else out
-
-
-def photo_pixels(
-    matrix: np.ndarray, cells: tuple[int, int], *, stride: int, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each cell (h, w): column and row of the photo pixel under it, and whether the photo has it."""
-    back = geometry.invert(matrix)
-    u = stride * np.arange(cells[1]) + stride // 2
-    v = (stride * np.arange(cells[0]) + stride // 2)[:, None]
-    x = np.floor(back[0, 0] * u + back[0, 1] * v + (back[0, 2] + 0.5)).astype(np.int64)
-    y = np.floor(back[1, 0] * u + back[1, 1] * v + (back[1, 2] + 0.5)).astype(np.int64)
-    height, width = size
-    return x, y, (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        out[out] = ~in_regions(index, photo, protected, pixels=pixels[out], region=mask.region)
+    if mask.outside_image:
+        out |= pixels < 0
+    return out.reshape(cells)
 
 
 def in_regions(
-    index: PoseIndex, photo: int, people: np.ndarray, *, x: np.ndarray, y: np.ndarray, region: str
+    index: PoseIndex, photo: int, people: np.ndarray, *, pixels: np.ndarray, region: str
 ) -> np.ndarray:
-    """Whether photo pixels (x, y) lie in the region of any of the people; no segmentation: in the box.
+    """Whether pixels of a photo, numbered ``x * height + y``, lie in the region of any of the people.
 
-    A pixel is in a box when its centre is; box edges, like polygons, count from the corner of the first
-    pixel, as in COCO's own mask code.
+    Without a segmentation the region is the box. A pixel is in a box when its centre is; box edges, like
+    polygons, count from the corner of the first pixel, as in COCO's own mask code. -1 lies in no region.
     """
-    shapes, boxes = _shapes(index, photo, people, region=region)
-    out = np.zeros(x.shape, bool)
-    for left, top, width, height in boxes:
-        cx, cy = x + 0.5 - left, y + 0.5 - top
-        out |= (cx >= 0) & (cx < width) & (cy >= 0) & (cy < height)
-    for ends in shapes:  # masks run down the columns; odd runs are inside
-        out |= (np.searchsorted(ends, x * index.size(photo)[0] + y, side="right") & 1).astype(bool)
+    height = index.size(photo)[0]
+    out = np.zeros(pixels.shape, bool)
+    for person in people:
+        counts = segmentation(index, photo, int(person)) if region == "segmentation" else None
+        if counts is None:
+            mark_box(pixels, height, index.boxes[person], out)
+        else:
+            mark_runs(pixels, run_ends(counts), out)
+    out[pixels < 0] = False
     return out
 
 
-def _shapes(
-    index: PoseIndex, photo: int, people: np.ndarray, *, region: str
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Ends of the runs of the people's masks, and the boxes of those without one."""
+def segmentation(index: PoseIndex, photo: int, person: int) -> np.ndarray | None:
+    """The mask of a person as COCO's compressed run lengths (bytes); None where the file gives none."""
+    if len(index.rle[person]):
+        return index.rle[person]
+    polygons = index.person_polygons(person)
+    return pack_polygons(polygons, index.size(photo)) if polygons else None
+
+
+def pack_polygons(polygons: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """The union of polygons ``x0, y0, x1, ...`` in a photo of (height, width), as compressed run lengths."""
     from pycocotools import mask as coco
 
-    height, width = index.size(photo)
-    shapes: list[bytes] = []
-    boxes: list[np.ndarray] = []
-    polygons: list[np.ndarray] = []
-    for person in people:
-        own = index.person_polygons(person) if region == "segmentation" else []
-        if region == "segmentation" and len(index.rle[person]):
-            shapes.append(index.rle[person].tobytes())
-        elif own:
-            polygons += own
-        else:
-            boxes.append(index.boxes[person])
-    if polygons:
-        shapes.append(coco.merge(coco.frPyObjects(polygons, height, width))["counts"])
-    return [run_ends(counts) for counts in shapes], boxes
-
-
-def run_ends(counts: bytes) -> np.ndarray:
-    """Ends of the alternating runs of a compressed mask; run 0 is outside.
-
-    COCO's format: numbers of 5-bit digits, lowest first, plus 48; bit 5 says that more follow, bit 4 of the
-    last is the sign; from the fourth number on, each is the difference to the one two before.
-
-    >>> run_ends(b"52203").tolist()
-    [5, 7, 9, 11, 16]
-    """
-    digits = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
-    last = np.flatnonzero(digits < 32)
-    first = np.concatenate([[0], last[:-1] + 1])
-    place = 5 * (np.arange(len(digits)) - np.repeat(first, last - first + 1))
-    values = np.add.reduceat((digits & 31) << place, first)
-    values -= ((digits[last] & 16) != 0) * (np.int64(1) << (place[last] + 5))
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return np.cumsum(values)
+    return np.frombuffer(coco.merge(coco.frPyObjects(polygons, *size))["counts"], np.uint8)

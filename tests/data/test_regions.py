@@ -13,7 +13,8 @@ import pytest
 from pafpose import geometry
 from pafpose.data.augment import AugmentSettings, crop_matrix, draw_geometry
 from pafpose.data.coco import read_coco
-from pafpose.data.regions import assign_roles, ignored_cells, in_regions, run_ends
+from pafpose.data.regions import assign_roles, ignored_cells, in_regions
+from pafpose.data.runs import run_ends
 from pafpose.targets.settings import MaskSettings
 from tests.data.coco_files import person, six_points, write_split
 
@@ -44,8 +45,7 @@ def index_of(tmp_path, coco18, people, size=(H, W)):
 
 
 def lookup(index, people, region="segmentation"):
-    y, x = np.mgrid[:H, :W]
-    return in_regions(index, 0, np.array(people), x=x, y=y, region=region)
+    return in_regions(index, 0, np.array(people), pixels=np.arange(W * H), region=region).reshape(W, H).T
 
 
 def ellipse(x, y, a, b):
@@ -208,6 +208,8 @@ def test_coco_mini_masks_match_cocos(coco_mini, coco18):
     photo_of = index.photo_of()
     for m in range(0, len(photo_of), 3):
         size = index.size(int(photo_of[m]))
-        y, x = np.mgrid[: size[0], : size[1]]
-        own = in_regions(index, int(photo_of[m]), np.array([m]), x=x, y=y, region="segmentation")
-        assert np.array_equal(own, full_mask(content[int(index.annotation_ids[m])], size))
+        pixels = np.arange(size[0] * size[1])
+        own = in_regions(index, int(photo_of[m]), np.array([m]), pixels=pixels, region="segmentation")
+        assert np.array_equal(
+            own.reshape(size[::-1]).T, full_mask(content[int(index.annotation_ids[m])], size)
+        )

@@ -203,7 +203,8 @@ class Person:
             canvas.fill(ellipse(spot, r, r, 0, 8), (238.0, 236.0, 228.0) if front else (36.0, 32.0, 32.0))
         elif limb == "shin" and facing > 0.25:
             canvas.fill(
-                ellipse(self.point(f"{side}_knee"), 0.026 * s, 0.03 * s, 0, 8), shade(colour, 1.2, 26)
+                ellipse(self.point(f"{side}_knee").tolist(), 0.026 * s, 0.03 * s, 0, 8),
+                shade(colour, 1.2, 26),
             )
         elif limb == "shin" and facing < -0.25:
             x, y = self.point(f"{side}_knee").tolist()

@@ -1,0 +1,221 @@
+"""Cached indices: equal to what was read, remade when stale or damaged, never in the way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pafpose.data import cache
+from pafpose.data.cache import load, open_index, save
+from pafpose.data.coco import read_coco
+from pafpose.data.index import PoseIndex, Ragged, pack_masks
+from tests.conftest import skeleton_config
+from tests.data.coco_files import person, six_points, write_split
+
+POLYGON = [12.5, 20.1, 50.3, 22.0, 48.0, 75.9, 15.2, 70.0]
+
+
+@pytest.fixture(autouse=True)
+def everything_is_worth_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "WORTH_IT", 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+
+
+@pytest.fixture
+def annotations(tmp_path) -> Path:
+    people = [
+        person(six_points(20, 30), box=(10, 20, 50, 60), segmentation=[POLYGON]),
+        person(six_points(40, 30), box=(30, 20, 50, 60)),
+    ]
+    photos = [(np.zeros((90, 120, 3), np.uint8), people[:n]) for n in (2, 0, 1)]
+    return write_split(tmp_path / "set", photos)
+
+
+def opened(annotations: Path, skeleton, *, where: str | None = "auto", reads: list | None = None):
+    def read() -> PoseIndex:
+        if reads is not None:
+            reads.append(1)
+        return read_coco(annotations, photos, skeleton)
+
+    photos = annotations.parent.parent / "train2017"
+    return open_index(annotations, photos, skeleton, read=read, cache=where)
+
+
+def assert_same(one: PoseIndex, other: PoseIndex) -> None:
+    for field in fields(PoseIndex):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        for x, y in zip(a, b, strict=True) if isinstance(a, Ragged) else [(a, b)]:
+            assert np.array_equal(x, y), field.name
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*")) if folder.is_dir() else []
+
+
+def test_the_second_time_nothing_is_read_and_all_is_equal(annotations, coco18):
+    reads: list[int] = []
+    first = opened(annotations, coco18, reads=reads)
+    second = opened(annotations, coco18, reads=reads)
+    assert len(reads) == 1
+    assert_same(first, second)
+    assert_same(second, pack_masks(read_coco(annotations, first.folder, coco18)))
+    assert len(second.rle[0]) and not len(second.rle[1])
+    assert len(files(annotations.parent / ".pafpose")) == 1
+
+
+def test_another_content_or_skeleton_is_read_anew(annotations, coco18):
+    from pafpose.skeleton import Skeleton
+
+    reads: list[int] = []
+    opened(annotations, coco18, reads=reads)
+    coco17 = Skeleton.from_config(skeleton_config("coco17"))
+    assert opened(annotations, coco17, reads=reads).keypoints.shape[1] == 17
+    assert len(reads) == 2 and len(files(annotations.parent / ".pafpose")) == 2
+    stamp = annotations.stat()
+    content = json.loads(annotations.read_text())
+    content["annotations"][0]["keypoints"][0] += 1
+    annotations.write_text(json.dumps(content))
+    os.utime(annotations, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # content counts, dates do not
+    assert opened(annotations, coco18, reads=reads).keypoints[0, 0, 0] == 21
+    assert len(reads) == 3 and len(files(annotations.parent / ".pafpose")) == 1, "stale ones are gone"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:40],
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-1],
+        lambda data: data[:-70] + bytes([data[-70] ^ 1]) + data[-69:],
+        lambda data: b"pafpose index 0\n" + data[16:],
+        lambda data: data + b"x",
+    ],
+)
+def test_a_damaged_cache_is_made_again(annotations, coco18, damage, caplog):
+    whole = opened(annotations, coco18)
+    (file,) = files(annotations.parent / ".pafpose")
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(damage(content))
+    with caplog.at_level(logging.WARNING):
+        assert_same(opened(annotations, coco18), whole)
+    assert "not a usable cache" in caplog.text
+    assert file.read_bytes() == content
+
+
+def test_an_interrupted_write_leaves_nothing(annotations, coco18, monkeypatch):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", stop)
+        with pytest.raises(KeyboardInterrupt):
+            opened(annotations, coco18)
+    assert files(annotations.parent / ".pafpose") == []
+    killed = annotations.parent / ".pafpose" / "x.index.abc.unfinished"
+    killed.write_bytes(b"half")
+    os.utime(killed, (0, 0))
+    assert len(opened(annotations, coco18)) == 3
+    assert [path.suffix for path in files(annotations.parent / ".pafpose")] == [".index"]
+
+
+def test_where_nothing_can_be_written_the_users_folder_or_none(annotations, coco18, tmp_path, caplog):
+    (annotations.parent / ".pafpose").write_text("a file in the way, as good as a read-only folder")
+    reads: list[int] = []
+    for _ in range(2):
+        opened(annotations, coco18, reads=reads)
+    assert len(reads) == 1 and len(files(tmp_path / "user" / "pafpose" / "index")) == 1
+    for path in files(tmp_path / "user" / "pafpose" / "index"):
+        path.unlink()
+    (tmp_path / "user" / "pafpose" / "index").rmdir()
+    (tmp_path / "user" / "pafpose" / "index").write_text("in the way too")
+    with caplog.at_level(logging.WARNING):
+        assert len(opened(annotations, coco18)) == 3
+    assert sum("no cache can be kept" in line for line in caplog.messages) == 1
+
+
+def test_none_a_folder_and_small_files(annotations, coco18, tmp_path, monkeypatch):
+    opened(annotations, coco18, where=None)
+    assert not (annotations.parent / ".pafpose").exists()
+    opened(annotations, coco18, where=str(tmp_path / "mine"))
+    assert len(files(tmp_path / "mine")) == 1
+    monkeypatch.setattr(cache, "WORTH_IT", 1 << 20)
+    opened(annotations, coco18)
+    assert not (annotations.parent / ".pafpose").exists()
+
+
+def test_sizes_that_the_file_does_not_state_are_never_cached(annotations, coco18):
+    content = json.loads(annotations.read_text())
+    del content["images"][0]["width"]
+    annotations.write_text(json.dumps(content))
+    assert opened(annotations, coco18).size(0) == (90, 120)
+    assert not (annotations.parent / ".pafpose").exists()
+
+
+def test_head_is_what_reading_fewer_gives(annotations, coco18):
+    index = read_coco(annotations, annotations.parent, coco18)
+    for count in (1, 2, 3, 9):
+        assert_same(index.head(count), read_coco(annotations, annotations.parent, coco18, limit=count))
+
+
+def test_nobody_is_cached_too(tmp_path, coco18):
+    file = write_split(tmp_path / "empty", [(np.zeros((8, 8, 3), np.uint8), [])])
+    index = pack_masks(read_coco(file, file.parent, coco18))
+    save(index, tmp_path / "a.0.0.index")
+    assert_same(load(tmp_path / "a.0.0.index", file.parent), index)
+
+
+OPEN = """
+import resource, sys, time
+from pathlib import Path
+from pafpose.data.cache import open_index
+from pafpose.skeleton import Skeleton
+from tests.conftest import skeleton_config
+skeleton = Skeleton.from_config(skeleton_config("coco18"))
+file = Path(sys.argv[1])
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+import pafpose.data.regions
+before, start = memory(), time.perf_counter()
+index = open_index(file, file.parent, skeleton, read=lambda: sys.exit("read again"), cache="auto")
+assert index.keypoints.sum() > 0 and index.rle.values.sum() > 0 and index.boxes.sum() > 0
+print(time.perf_counter() - start, memory() - before)
+"""
+
+
+@pytest.mark.slow
+def test_a_set_of_cocos_size_opens_at_once_and_is_small(tmp_path, coco18):
+    """64,115 photos with 262,465 people, 30-point outlines: COCO's training people."""
+    rng = np.random.default_rng(0)
+    outline = np.stack([np.cos(np.linspace(0, 6.2, 30)), np.sin(np.linspace(0, 6.2, 30))], -1)
+    file = write_split(tmp_path, [(np.zeros((8, 8, 3), np.uint8), [])])
+    content = json.loads(file.read_text())
+    content["images"] = [
+        {"id": n, "file_name": f"{n:012d}.jpg", "height": 480, "width": 640} for n in range(64115)
+    ]
+    for n in range(262465):
+        x, y, w, h = (float(v) for v in rng.uniform((150, 150, 30, 60), (450, 300, 100, 200)))
+        shape = (outline * (w / 2, h / 2) + (x, y)).round(2).ravel().tolist()
+        record = person(six_points(x, y), box=(x - w / 2, y - h / 2, w, h), segmentation=[shape])
+        content["annotations"].append({"id": n + 1, "image_id": n % 64115} | record)
+    file.write_text(json.dumps(content))
+    del content
+    start = time.perf_counter()
+    opened(file, coco18)
+    print(f"indexing {file.stat().st_size / 2**20:.0f} MB took {time.perf_counter() - start:.1f} s")
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, str(file)], capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
+    seconds, megabytes = (float(v) for v in done.stdout.split())
+    print(f"opening: {seconds:.2f} s, {megabytes:.0f} MB")
+    assert seconds < 5 and megabytes < 200
