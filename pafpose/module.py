@@ -100,7 +100,8 @@ class PoseModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Tell of photos that could not be read."""
-        self.trainer.datamodule.report_skipped("train")  # type: ignore[attr-defined]
+        if self.trainer.datamodule is not None:  # type: ignore[attr-defined]
+            self.trainer.datamodule.report_skipped("train")  # type: ignore[attr-defined]
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last round; compile the decoder outside the first batch."""

@@ -263,7 +263,7 @@ def test_a_skipped_photo_neither_counts_twice_nor_is_asked_for(root, make_data, 
     batches = loader(data, "val")
     caplog.set_level(logging.WARNING)
     decoder = Told(data.skeleton, DecodeSettings(), stride=8, heatmap_sigma=7.0)
-    metrics, found = evaluate_network(
+    metrics, found, _ = evaluate_network(
         Nothing(), data.val_dataloader(), decoder, skeleton=data.skeleton, ground_truth=truth,
         settings=EvaluateSettings(), stride=8,
     )  # fmt: skip

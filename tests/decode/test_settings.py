@@ -19,7 +19,7 @@ def test_presets_are_complete_and_valid(preset):
 
 
 def test_the_default_preset_is_the_dataclass():
-    assert settings(DecodeSettings, load_config().decode, "decode") == DecodeSettings()
+    assert settings(DecodeSettings, load_config(["decode=default"]).decode, "decode") == DecodeSettings()
 
 
 def test_whole_numbers_become_floats():
