@@ -1,4 +1,4 @@
-"""Speed, mostly as ratios: python scripts/benchmark.py targets|decode|overhead|networks."""
+"""Speed, mostly as ratios: python scripts/benchmark.py targets|decode|data|overhead|networks."""
 
 from __future__ import annotations
 
@@ -26,16 +26,23 @@ def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 def main() -> None:
     """Measure one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["targets", "decode", "overhead", "networks"])
+    parser.add_argument("what", choices=["targets", "decode", "data", "overhead", "networks"])
     parser.add_argument("--coco", type=Path, help="a COCO folder, for the row of real photos")
     parser.add_argument("--device", default="cpu", help="overhead: cpu or cuda")
-    parser.add_argument("overrides", nargs="*", help="overhead: of the training config, data.batch_size=16")
+    parser.add_argument(
+        "overrides", nargs="*", help="overhead, data: of the training config, data.batch_size=16"
+    )
     arguments = parser.parse_args()
     if arguments.what == "overhead":
         from pafpose.benchmarks.overhead import overhead_table
 
         table = overhead_table(arguments.overrides, device=arguments.device)
         show("a training step, ms: plain loop and Lightning in turns", table)
+        return
+    if arguments.what == "data":
+        from pafpose.benchmarks.data import data_table
+
+        show("training samples, one process", data_table(arguments.overrides))
         return
     if arguments.what == "networks":
         from pafpose.benchmarks.networks import networks_table
