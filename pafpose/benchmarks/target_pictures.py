@@ -42,7 +42,7 @@ class Sheet(NamedTuple):
 SHEETS = (
     Sheet("heatmap.sigma", 1000002, ("visualize.values=[4,7,10]",)),
     Sheet("heatmap.scale_by", 1000002),
-    Sheet("heatmap.merge", 1000036, ("visualize.channels=[left_ankle]",)),
+    Sheet("heatmap.merge", 1000009),
     Sheet("heatmap.truncate", 1000002, ("visualize.values=[0,0.01,0.3]",)),
     Sheet("heatmap.background", 1000002),
     Sheet("paf.width", 1000002, ("visualize.values=[4,8,12,16]",)),
@@ -50,14 +50,14 @@ SHEETS = (
     Sheet("paf.limbs", 1000002, ("visualize.values=[seed,tree,openpose,dense]",)),
     Sheet("paf.caps", 1000002),
     Sheet("paf.profile", 1000002),
-    Sheet("paf.merge", 1000014, ("visualize.limbs=[left_hip-left_knee]",)),
+    Sheet("paf.merge", 1000026, ("visualize.limbs=[left_hip-left_knee]",)),
     Sheet("mask.crowd", 1000034),
     Sheet("mask.unlabelled_people", 1000023),
-    Sheet("mask.small_people", 1000001),
+    Sheet("mask.small_people", 1000020),
     Sheet("mask.region", 1000023),
     Sheet("mask.protect_labelled", 1000001, ("mask.region=box",)),
     Sheet("mask.unlabelled_keypoints", 1000001),
-    Sheet("mask.occluded_keypoints", 1000016),
+    Sheet("mask.occluded_keypoints", 1000033),
 )
 
 
