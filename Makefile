@@ -34,5 +34,6 @@ lint: $(VENV)/installed ## ruff and mypy
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-pictures: $(VENV)/installed ## draw the pictures of docs/targets.md anew
+pictures: $(VENV)/installed ## draw the pictures of docs anew
 	$(BIN)/python -m pafpose.benchmarks.target_pictures docs/images/targets
+	$(BIN)/python -m pafpose.benchmarks.sample_pictures docs/images/samples
