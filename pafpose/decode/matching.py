@@ -13,6 +13,22 @@ MATCHING = {"greedy": 0, "hungarian": 1}
 
 
 @kernel
+def link_ranks(links: np.ndarray, scores: np.ndarray, peaks: np.ndarray, peak_weight: float) -> np.ndarray:
+    """float32 ``(M,)``: scores times the heights of both peaks, which are raised to ``peak_weight``.
+
+    A weak maximum beside a true one has limbs as good as the true one's; only its height tells it apart.
+    """
+    if peak_weight == 0.0:
+        return scores
+    ranks, factors = np.empty_like(scores), np.empty(peaks.shape[0])
+    for n in range(peaks.shape[0]):
+        factors[n] = max(peaks[n, 2], 0.0) ** peak_weight
+    for i in range(scores.size):
+        ranks[i] = scores[i] * (factors[links[i, 1]] * factors[links[i, 2]])
+    return ranks
+
+
+@kernel
 def rank_links(links: np.ndarray, scores: np.ndarray, num_peaks: int) -> np.ndarray:
     """Indices of the candidates, best score first, equal scores by limb, first and second peak."""
     keys = np.empty(scores.size)
@@ -95,7 +111,11 @@ def assign(gain: np.ndarray) -> np.ndarray:
 def match_hungarian(
     links: np.ndarray, scores: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts: np.ndarray
 ) -> np.ndarray:
-    """The part of ``order`` in which no peak serves a limb twice: the largest sum of scores per limb."""
+    """The part of ``order`` in which no peak serves a limb twice: the largest sum of squared scores per limb.
+
+    With the plain sum two weak candidates outdo a strong one that shares a peak with each: the strong one is
+    right, and the weak ones are the rest of its ends. Squared, they must have over .7 of its score.
+    """
     keep = np.zeros(order.size, np.bool_)
     for l in range(limbs.shape[0]):  # noqa: E741
         a0, b0 = starts[limbs[l, 0]], starts[limbs[l, 1]]
@@ -107,7 +127,7 @@ def match_hungarian(
         for i in order:
             if links[i, 0] == l:
                 a, b = links[i, 1] - a0, links[i, 2] - b0
-                gain[b if swap else a, a if swap else b] = scores[i]
+                gain[b if swap else a, a if swap else b] = np.float64(scores[i]) ** 2
         chosen = assign(gain)
         for n in range(order.size):
             i = order[n]

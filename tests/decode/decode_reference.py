@@ -334,9 +334,18 @@ def find_links(peaks, paf, skeleton, settings, stride):
             score = score_pair(peaks[a], peaks[b], fields, settings, stride)
             if score is not None:
                 found.append((np.float32(score), limb, a, b))
-        found.sort(key=lambda link: (-link[0], *link[1:]))
-        result += best_sum(found, *sides) if settings.matching == "hungarian" else greedy(found)
-    return sorted(result, key=lambda link: (-link[0], *link[1:]))
+        found.sort(key=lambda link: (-rank(link, peaks, settings), *link[1:]))
+        ranks = [rank(link, peaks, settings) for link in found]
+        result += best_sum(found, ranks, *sides) if settings.matching == "hungarian" else greedy(found)
+    return sorted(result, key=lambda link: (-rank(link, peaks, settings), *link[1:]))
+
+
+def rank(link, peaks, settings):
+    """What decides which limb comes first: its score, and how high its peaks are."""
+    if settings.peak_weight == 0:
+        return link[0]
+    first, second = (peaks[n][3] ** settings.peak_weight for n in link[2:])
+    return np.float32(np.float64(link[0]) * (first * second))
 
 
 def greedy(found):
@@ -347,10 +356,10 @@ def greedy(found):
     return kept
 
 
-def best_sum(found, firsts, seconds):
+def best_sum(found, ranks, firsts, seconds):
     gain = np.zeros((len(firsts), len(seconds)))
-    for score, _, a, b in found:
-        gain[firsts.index(a), seconds.index(b)] = score
+    for (_, _, a, b), value in zip(found, ranks, strict=True):
+        gain[firsts.index(a), seconds.index(b)] = np.float64(value) ** 2
     chosen = {(firsts[i], seconds[j]) for i, j in zip(*linear_sum_assignment(-gain), strict=True)}
     return [link for link in found if link[2:] in chosen]
 
