@@ -170,3 +170,32 @@ def test_a_sweep_over_saved_fields(saved, tmp_path):
     assert jobs[0]["people"] != jobs[2]["people"]
     status = json.loads((tmp_path / "s" / "2" / "status.json").read_text())
     assert status["state"] == "done" and status["value"] == jobs[2]["AP"]
+
+
+@pytest.mark.slow
+def test_optuna_searches_the_constants_on_saved_fields(saved, tmp_path):
+    """As docs/sweeps.md has it: trials, a folder for each, the best of them known, going on with the study."""
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install 'pafpose[sweep]'")
+    import optuna
+
+    (tmp_path / "outputs").mkdir()
+    script = Path(pafpose.evaluation.__file__).parents[1] / "scripts" / "evaluate.py"
+    command = [sys.executable, str(script), "-m", "sweep=optuna_decode", f"evaluate.fields={saved}"]
+    for total in (2, 4):
+        done = subprocess.run(
+            [*command, "hydra.sweeper.n_trials=2"],
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(script.parents[1])},
+            capture_output=True, text=True, check=False, timeout=400,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        study = optuna.load_study("decode", f"sqlite:///{tmp_path}/outputs/optuna.db")
+        assert len(study.trials) == total
+    folder = tmp_path / "outputs" / "evaluate" / "studies" / "decode"
+    runs = sorted(path.parent for path in folder.glob("*/metrics.json"))
+    scores = [json.loads((run / "metrics.json").read_text())["AP"] for run in runs]
+    assert sorted(scores) == sorted(trial.value for trial in study.trials)
+    swept = set(study.trials[0].params)
+    constants = {f"decode.{key}" for key in load_config([], name="evaluate").decode}
+    assert swept <= constants and len(swept) == 11
+    first = OmegaConf.load(runs[0] / "config.yaml").decode
+    assert any(first.paf_threshold == trial.params["decode.paf_threshold"] for trial in study.trials)
