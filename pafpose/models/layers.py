@@ -94,6 +94,19 @@ class Residual(nn.Module):
         return x + self.project(self.expand(self.spatial(x)))
 
 
+class BasicBlock(nn.Module):
+    """``relu(x + two dense 3x3 convolutions)``, the block of ResNet-18 (He et al., arXiv 1512.03385)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv(channels, channels, norm=True)
+        self.second = conv(channels, channels, norm=True, act="none")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as the input."""
+        return F.relu(x + self.second(self.first(x)), inplace=True)
+
+
 def upsample_to(x: Tensor, like: Tensor) -> Tensor:
     """Bilinear resize to the height and width of ``like``; cell centres, as everywhere."""
     return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)
