@@ -14,6 +14,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from pafpose.config import Config, build, plain
 from pafpose.errors import PafposeError
 
+PARTS = ("backbone", "head", "refinement")
+KINDS = ("weights", "depthwise", "bias", "norm")
+
 
 @dataclass(frozen=True)
 class GroupSettings:
@@ -98,6 +101,22 @@ def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
     )
     optimizer: Optimizer = build(config, params=groups)
     return optimizer
+
+
+def muon(params: list[dict[str, Any]], *, adamw: Sequence[str] = (), **settings: Any) -> Optimizer:
+    """timm's Muon over the groups of :func:`parameter_groups`; AdamW for the parts in ``adamw``.
+
+    Those are parts (backbone, head, refinement) or kinds (weights, depthwise) of groups. Biases, norms and
+    whatever else has no matrix go to AdamW by themselves, at ``fallback_lr_scale`` times the group's rate.
+    """
+    from timm.optim.muon import Muon
+
+    if unknown := set(adamw) - {*PARTS, *KINDS}:
+        raise PafposeError(
+            f"optimizer.adamw={list(adamw)}: no {sorted(unknown)}; choose of {', '.join(PARTS + KINDS)}"
+        )
+    chosen = [group | {"use_fallback": bool({*group["name"].split("/")} & {*adamw})} for group in params]
+    return Muon(chosen, **settings)
 
 
 Factor = Callable[[int], float]

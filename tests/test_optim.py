@@ -149,3 +149,36 @@ def test_every_scheduler_builds_and_resumes_as_plain_values(option: str) -> None
     scheduler = build(load_config([f"scheduler={option}"]).scheduler, optimizer=optimizer, total_steps=100)
     state = scheduler.state_dict()
     assert state["lr_lambdas"] == [None]
+
+
+# --- Muon ------------------------------------------------------------------------------------------------
+
+
+def test_muon_orthogonalises_matrices_and_leaves_the_rest_to_adamw(network: PoseNetwork) -> None:
+    node = load_config(["optimizer=muon", "optimizer.adamw=[head]", "optimizer.weight_decay=0"]).optimizer
+    optimizer = build_optimizer(network, node)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    sum(
+        field.square().sum() for stage in network(torch.rand(2, 3, 64, 64) * 255) for field in stage
+    ).backward()
+    optimizer.step()
+    moved = {name: (p.detach() - before[name]) for name, p in network.named_parameters()}
+    stem = next(n for n in moved if n.startswith("backbone.trunk.") and moved[n].ndim == 4)
+    spectrum = torch.linalg.svdvals(moved[stem].flatten(1)) / node.lr
+    assert spectrum.min() > 0.5 and spectrum.max() < 1.5  # an orthogonal matrix has 1 everywhere
+    head = next(n for n in moved if n.startswith("head.initial") and moved[n].ndim == 4)
+    assert moved[head].abs().max() <= 1.01 * node.lr * node.fallback_lr_scale * 2  # Nesterov's first step
+
+
+def test_muon_goes_on_from_its_own_state(network: PoseNetwork) -> None:
+    optimizer = build_optimizer(network, load_config(["optimizer=muon"]).optimizer)
+    network(torch.rand(2, 3, 64, 64) * 255)[-1].pafs.sum().backward()
+    optimizer.step()
+    again = build_optimizer(network, load_config(["optimizer=muon"]).optimizer)
+    again.load_state_dict(optimizer.state_dict())
+    assert {str(v.keys()) for v in again.state.values()} == {str(v.keys()) for v in optimizer.state.values()}
+
+
+def test_unknown_parts_are_named(network: PoseNetwork) -> None:
+    with pytest.raises(PafposeError, match=r"optimizer\.adamw=\['neck'\].*refinement"):
+        build_optimizer(network, load_config(["optimizer=muon", "optimizer.adamw=[neck]"]).optimizer)
