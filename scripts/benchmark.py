@@ -51,9 +51,10 @@ def main() -> None:
         return
     skeleton = pafpose.build_skeleton(pafpose.load_config())
     if arguments.what == "targets":
-        from pafpose.benchmarks.targets import targets_table
+        from pafpose.benchmarks.targets import sizes_table, targets_table
 
         show("targets, ms per photo, one thread", targets_table(skeleton, arguments.coco))
+        show("the same 10 people in larger photos, ms per photo, stride 4", sizes_table(skeleton))
     else:
         from pafpose.benchmarks.decode import decode_table, growth_table
 

@@ -16,6 +16,7 @@ from pafpose.skeleton import Skeleton
 from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings, TargetBuilder
 
 BATCH = 8
+CROWDS = 4  # batches of each number of people
 SIDE = 368  # px
 
 
@@ -30,7 +31,7 @@ def targets_table(
     run once per round and the median counts: trust the ratios, the milliseconds move with the machine.
     """
     rng = np.random.default_rng(0)
-    sets = {str(n): [_crowd(rng, n, skeleton) for _ in range(BATCH)] for n in (10, 50, 200)}
+    sets = {str(n): [_crowd(rng, n, skeleton) for _ in range(CROWDS * BATCH)] for n in (10, 50, 200)}
     if coco is not None:
         sets = {"real": _real(coco, skeleton), **sets}
     threads = torch.get_num_threads()
@@ -50,14 +51,51 @@ def _row(
     times = _medians(
         {
             "numpy": (lambda: [plain_targets(p, skeleton, stride=stride) for p in few], len(few)),
-            "numba": (lambda: [builders["numba"](b, size=(SIDE, SIDE)) for b in batches], len(photos)),
-            "torch": (lambda: [builders["torch"](b, size=(SIDE, SIDE)) for b in batches], len(photos)),
+            "numba": (lambda: _draw(builders["numba"], batches), len(photos)),
+            "torch": (lambda: _draw(builders["torch"], batches), len(photos)),
         },
         rounds,
     )
     row = {"people": name, "padded": statistics.mean(b.shape[1] for b in batches)}
     row |= {f"{key}_ms": value for key, value in times.items()}
     return row | {f"{key}_x": times["numpy"] / times[key] for key in ("numba", "torch")}
+
+
+def sizes_table(
+    skeleton: Skeleton, *, people: int = 10, stride: int = 4, rounds: int = 7
+) -> list[dict[str, Any]]:
+    """Milliseconds per photo of the numba kernel on one thread: the same people in larger and larger photos.
+
+    Columns: ``photo`` (px a side), ``cells`` of one channel; ``numba_ms`` where each batch of 8 is used and
+    let go, as in training; ``kept_ms`` where all results are kept, so that each needs new memory.
+    """
+    rng = np.random.default_rng(0)
+    batch = _pad([_crowd(rng, people, skeleton) for _ in range(BATCH)])
+    builder = _builder(skeleton, stride, "numba")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return [_size_row(builder, batch, factor * SIDE, rounds=rounds) for factor in (1, 2, 3)]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _size_row(builder: TargetBuilder, batch: torch.Tensor, side: int, *, rounds: int) -> dict[str, Any]:
+    calls = 4
+    times = _medians(
+        {
+            "numba": (lambda: _draw(builder, [batch] * calls, side), calls * BATCH),
+            "kept": (lambda: [builder(batch, size=(side, side)) for _ in range(calls)], calls * BATCH),
+        },
+        rounds,
+    )
+    cells = (side // builder.stride) ** 2
+    return {"photo": side, "cells": cells} | {f"{key}_ms": value for key, value in times.items()}
+
+
+def _draw(builder: TargetBuilder, batches: list[torch.Tensor], side: int = SIDE) -> None:
+    for batch in batches:
+        builder(batch, size=(side, side))
 
 
 def _builder(skeleton: Skeleton, stride: int, kernel: str) -> TargetBuilder:

@@ -117,6 +117,8 @@ def decode_fields(
 def _float32(field: Tensor | np.ndarray) -> np.ndarray:
     """A contiguous float32 array of a field, wherever and however it is stored."""
     if isinstance(field, Tensor):
+        if field.dtype == torch.float32 and field.device.type == "cpu" and not field.requires_grad:
+            return field.contiguous().numpy()
         return field.detach().to("cpu", torch.float32).contiguous().numpy()
     return np.require(field, np.float32, ["C", "W"])  # numba would compile once more for read-only arrays
 
@@ -221,6 +223,10 @@ class Decoder:
         return found if device.type == "cpu" else People(found.keypoints.to(device), found.scores.to(device))
 
     def _check(self, heatmaps: Tensor | np.ndarray, pafs: Tensor | np.ndarray, *, dimensions: int) -> None:
+        heat = tuple(heatmaps.shape)
+        fits = len(heat) == dimensions and heat[-3] == self.num_heatmaps and 0 not in heat[-2:]
+        if fits and tuple(pafs.shape) == (*heat[:-3], self.num_pafs, *heat[-2:]):
+            return
         for name, field, channels in (
             ("heatmaps", heatmaps, self.num_heatmaps),
             ("pafs", pafs, self.num_pafs),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,61 @@ def sources_digest() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def kernel(function: Callable[..., Any] | None = None, *, noalias: bool = False) -> Any:
     """Compile with ``nogil`` and a cache that is void once any file of this package changes.
 
     numba alone looks at the file of the outermost function, so a kernel that calls one from an edited
-    file would go on running the old code.
+    file would go on running the old code. ``noalias`` promises that no array which the function writes
+    overlaps another of its arguments: loops that read at computed places can then use vector registers.
     """
+    if function is None:
+        return partial(kernel, noalias=noalias)
     compiled: Any = njit(cache=True, nogil=True)(function)
     compiled._cache._cache_file._source_stamp = sources_digest()
+    if noalias:
+        compiled._compiler._customize_flags = _no_alias
     return compiled
+
+
+def _no_alias(flags: Any) -> Any:
+    """numba's own flag, which ``njit`` has no option for."""
+    flags.noalias = True
+    return flags
+
+
+@kernel
+def descending_float32(values: np.ndarray) -> np.ndarray:
+    """The same for float32 values, by counting their bytes: quicker from a few dozen on."""
+    bits = (values + np.float32(0)).view(np.uint32)
+    keys, next_keys = np.empty(values.size, np.uint32), np.empty(values.size, np.uint32)
+    order, next_order = np.empty(values.size, np.int64), np.empty(values.size, np.int64)
+    for i in range(values.size):  # unsigned numbers that rise where values fall
+        keys[i] = bits[i] if bits[i] >> np.uint32(31) else ~(bits[i] | np.uint32(1 << 31))
+        order[i] = i
+    place = np.empty(256, np.int64)
+    for shift in range(0, 32, 8):
+        place[:] = 0
+        for i in range(values.size):
+            place[(keys[i] >> np.uint32(shift)) & np.uint32(255)] += 1
+        total = 0
+        for byte in range(256):
+            total, place[byte] = total + place[byte], total
+        for i in range(values.size):
+            byte = (keys[i] >> np.uint32(shift)) & np.uint32(255)
+            next_keys[place[byte]], next_order[place[byte]] = keys[i], order[i]
+            place[byte] += 1
+        keys, next_keys, order, next_order = next_keys, keys, next_order, order
+    return order
 
 
 @kernel
 def descending(values: np.ndarray) -> np.ndarray:
     """Indices of float64 values, largest first, equal ones as they stand; one type compiles once."""
     return np.argsort(-values, kind="mergesort")
+
+
+@kernel
+def middle(values: np.ndarray) -> float:
+    """The median of some values; of an even number the lower of the two in the middle."""
+    place = (values.size - 1) // 2
+    return np.partition(values, place)[place]

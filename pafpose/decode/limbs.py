@@ -4,7 +4,8 @@
 Everything in cells. The field at the two ends is read once per peak, so the first two samples of a pair cost
 two products; the others follow from the middle outwards. A pair is given up at the first sample that makes
 acceptance impossible: a test that costs little and can lose no true limb. Pairs are filtered in lists, sample
-by sample, because a branch per pair that nobody can predict costs more than the arithmetic.
+by sample, because a branch per pair that nobody can predict costs more than the arithmetic, and reading many
+pairs at once runs in vector registers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pafpose.decode.kernel import kernel
 
 INTERPOLATION = {"bilinear": 0, "cubic": 1}
 _ALWAYS = 1 << 20  # more samples than any line has
+_TOGETHER = 2048  # lines that are read together: what they need stays in the nearest cache
+_PEAK, _LIMB, _PEAKS = 24, 48, (1 << 24) - 1  # bits of a line's name
 _SAME = 1e-6  # cells; two ends at one point have no direction
 
 
@@ -38,11 +41,19 @@ class Grid(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Lines from one peak; ``left`` and ``total`` by the second peak's number."""
+    """Lines between peaks that are still possible, one after the other, and what was read of them."""
 
-    second: np.ndarray  # of those still possible
-    left: np.ndarray  # samples that may still fail; _ALWAYS more where the ends are near
+    name: np.ndarray  # int64: limb, first and second peak; see ``_named``
+    left: np.ndarray  # int32, samples that may still fail; _ALWAYS more where the ends are near
     total: np.ndarray  # sum of field times line
+    bar: np.ndarray  # what a sample must exceed
+    value: np.ndarray  # one sample of each line
+
+
+@njit(inline="always")
+def _named(line: int) -> tuple[int, int, int]:
+    """Limb, first and second peak of a line's name."""
+    return line >> _LIMB, (line >> _PEAK) & _PEAKS, line & _PEAKS
 
 
 def sample_positions(samples: int) -> np.ndarray:
@@ -114,79 +125,103 @@ def _inside(grid: Grid, x: float, y: float) -> tuple[float, float]:
 
 
 @kernel
-def _try_ends(
-    first: np.ndarray, seconds: np.ndarray, paf_threshold: float, fails: int, near: float, lines: Lines
-) -> int:
-    """Start the lines from one peak to all others with the samples at both ends; how many stay possible.
+def _read_peaks(grid: Grid, limb: int, places: np.ndarray, begin: int, end: int, field: np.ndarray) -> None:
+    """Write a limb's field at the peaks ``begin .. end`` of ``places (2, N)`` to ``field (2, N)``."""
+    base = 2 * limb * grid.area
+    for i in range(begin, end):
+        x, y = _inside(grid, places[0, i], places[1, i])
+        vx, vy = _read_cubic(grid, base, x, y) if grid.cubic else _read_bilinear(grid, base, x, y)
+        field[0, i], field[1, i] = vx, vy
 
-    ``first`` and the rows of ``seconds`` are x, y and the field there.
-    """
-    count = 0
-    for b in range(seconds.shape[0]):
-        dx, dy = seconds[b, 0] - first[0], seconds[b, 1] - first[1]
+
+@kernel(noalias=True)
+def _read_ends(
+    x: float, y: float, vx: float, vy: float, places: np.ndarray, field: np.ndarray, begin: int, number: int,
+    paf_threshold: float, fails: int, near: float, left: np.ndarray, total: np.ndarray, bar: np.ndarray,
+) -> None:  # fmt: skip
+    """The samples at both ends of the lines from one peak, with the field there, to ``number`` others."""
+    for n in range(number):
+        b = begin + n
+        dx, dy = places[0, b] - x, places[1, b] - y
         square = dx * dx + dy * dy
-        bar = paf_threshold * math.sqrt(square)
-        start, end = first[2] * dx + first[3] * dy, seconds[b, 2] * dx + seconds[b, 3] * dy
-        left = fails - int(start <= bar) - int(end <= bar) + _ALWAYS * int(square < near * near)
-        lines.second[count], lines.left[b], lines.total[b] = b, left, start + end
-        count += int(left >= 0)
+        bar[n] = paf_threshold * math.sqrt(square)
+        start, end = vx * dx + vy * dy, field[0, b] * dx + field[1, b] * dy
+        total[n] = start + end
+        left[n] = fails - np.int32(start <= bar[n]) - np.int32(end <= bar[n])
+        left[n] += np.int32(_ALWAYS) * np.int32(square < near * near)
+
+
+@kernel
+def _start(lines: Lines, count: int, line: int, number: int, room: Lines) -> int:
+    """Add the lines from name ``line`` on whose ends, in ``room``, leave them possible; their number."""
+    for n in range(number):
+        lines.name[count] = line + n
+        lines.left[count], lines.total[count], lines.bar[count] = room.left[n], room.total[n], room.bar[n]
+        count += int(room.left[n] >= 0)
     return count
 
 
-@njit(inline="always")
-def _count_sample(lines: Lines, b: int, value: float, bar: float, kept: int) -> int:
-    """Enter one sample of the line to ``b``, which stays in the list while it is possible."""
-    left = lines.left[b] - int(value <= bar)
-    lines.left[b] = left
-    lines.total[b] += value
-    lines.second[kept] = b
-    return kept + int(left >= 0)
+@kernel(noalias=True)
+def _read_lines(
+    flat: np.ndarray, grid: Grid, places: np.ndarray, name: np.ndarray, t: float, count: int,
+    value: np.ndarray,
+) -> None:  # fmt: skip
+    """The sample at ``t`` of every line, read bilinearly: a loop without branches, in vector registers."""
+    last_x, last_y, end_x, end_y = grid.last_x, grid.last_y, grid.cols - 1.0, grid.rows - 1.0
+    right, down, other = np.uint64(grid.right), np.uint64(grid.down), np.uint64(grid.area)
+    both, width = 2 * grid.area, grid.width
+    for n in range(count):
+        limb, a, b = _named(name[n])
+        dx, dy = places[0, b] - places[0, a], places[1, b] - places[1, a]
+        x = min(max(places[0, a] + t * dx, 0.0), end_x)
+        y = min(max(places[1, a] + t * dy, 0.0), end_y)
+        x0, y0 = min(int(x), last_x), min(int(y), last_y)
+        fx, fy = x - x0, y - y0
+        i = np.uint64(limb * both + y0 * width + x0)
+        j = i + other
+        top = flat[i] + (flat[i + right] - flat[i]) * fx
+        low = flat[i + down] + (flat[i + down + right] - flat[i + down]) * fx
+        top_y = flat[j] + (flat[j + right] - flat[j]) * fx
+        low_y = flat[j + down] + (flat[j + down + right] - flat[j + down]) * fx
+        value[n] = (top + (low - top) * fy) * dx + (top_y + (low_y - top_y) * fy) * dy
 
 
 @kernel
-def _try_bilinear(
-    grid: Grid, base: int, first: np.ndarray, seconds: np.ndarray, t: float, paf_threshold: float,
-    lines: Lines, count: int,
-) -> int:  # fmt: skip
-    """Read one more sample of ``count`` lines; keeps those that are still possible, and says how many."""
-    kept = 0
-    ax, ay = first[0], first[1]
+def _read_lines_cubic(grid: Grid, places: np.ndarray, lines: Lines, t: float, count: int) -> None:
+    """The same with the cubic kernel."""
     for n in range(count):
-        b = lines.second[n]
-        dx, dy = seconds[b, 0] - ax, seconds[b, 1] - ay
-        x, y = _inside(grid, ax + t * dx, ay + t * dy)
-        vx, vy = _read_bilinear(grid, base, x, y)
-        bar = paf_threshold * math.sqrt(dx * dx + dy * dy)
-        kept = _count_sample(lines, b, vx * dx + vy * dy, bar, kept)
+        limb, a, b = _named(lines.name[n])
+        dx, dy = places[0, b] - places[0, a], places[1, b] - places[1, a]
+        x, y = _inside(grid, places[0, a] + t * dx, places[1, a] + t * dy)
+        vx, vy = _read_cubic(grid, 2 * limb * grid.area, x, y)
+        lines.value[n] = vx * dx + vy * dy
+
+
+@kernel
+def _keep_possible(lines: Lines, count: int) -> int:
+    """Enter the values that were read; lines that are still possible move up. How many there are."""
+    kept = 0
+    for n in range(count):
+        value, bar = lines.value[n], lines.bar[n]
+        left, total = lines.left[n] - np.int32(value <= bar), lines.total[n] + value
+        lines.name[kept] = lines.name[n]
+        lines.left[kept], lines.total[kept], lines.bar[kept] = left, total, bar
+        kept += int(left >= 0)
     return kept
 
 
 @kernel
-def _try_cubic(
-    grid: Grid, base: int, first: np.ndarray, seconds: np.ndarray, t: float, paf_threshold: float,
-    lines: Lines, count: int,
-) -> int:  # fmt: skip
-    """The same with the cubic kernel; a loop of its own keeps the other one small and fast."""
-    kept = 0
-    for n in range(count):
-        b = lines.second[n]
-        dx, dy = seconds[b, 0] - first[0], seconds[b, 1] - first[1]
-        x, y = _inside(grid, first[0] + t * dx, first[1] + t * dy)
-        vx, vy = _read_cubic(grid, base, x, y)
-        bar = paf_threshold * math.sqrt(dx * dx + dy * dy)
-        kept = _count_sample(lines, b, vx * dx + vy * dy, bar, kept)
-    return kept
-
-
-@kernel
-def _ends(grid: Grid, base: int, peaks: np.ndarray) -> np.ndarray:
-    """``(N, 4)``: x, y of peaks and the field there."""
-    result = np.empty((peaks.shape[0], 4))
-    for i in range(peaks.shape[0]):
-        x, y = _inside(grid, peaks[i, 0], peaks[i, 1])
-        vx, vy = _read_cubic(grid, base, x, y) if grid.cubic else _read_bilinear(grid, base, x, y)
-        result[i, 0], result[i, 1], result[i, 2], result[i, 3] = peaks[i, 0], peaks[i, 1], vx, vy
-    return result
+def _read_inner(grid: Grid, places: np.ndarray, lines: Lines, count: int, positions: np.ndarray) -> int:
+    """Read the lines sample by sample; how many are possible after the last."""
+    for t in positions[2:]:
+        if count == 0:
+            break
+        if grid.cubic:
+            _read_lines_cubic(grid, places, lines, t, count)
+        else:
+            _read_lines(grid.flat, grid, places, lines.name, t, count, lines.value)
+        count = _keep_possible(lines, count)
+    return count
 
 
 @kernel
@@ -204,8 +239,29 @@ def _score(
 
 
 @kernel
-def _grown(links: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.concatenate((links, np.empty_like(links))), np.concatenate((scores, np.empty_like(scores)))
+def _accept(
+    grid: Grid, places: np.ndarray, lines: Lines, count: int, positions: np.ndarray, free_length: float,
+    near_score: float, links: np.ndarray, scores: np.ndarray, accepted: int,
+) -> tuple[np.ndarray, np.ndarray, int]:  # fmt: skip
+    """Read ``count`` lines to the end and add those with a score to the links, which may have to grow."""
+    count = _read_inner(grid, places, lines, count, positions)
+    while accepted + count > scores.size:
+        links = np.concatenate((links, np.empty_like(links)))
+        scores = np.concatenate((scores, np.empty_like(scores)))
+    for n in range(count):
+        limb, a, b = _named(lines.name[n])
+        length = math.sqrt((places[0, b] - places[0, a]) ** 2 + (places[1, b] - places[1, a]) ** 2)
+        score = _score(length, lines.total[n], lines.left[n], positions.size, free_length, near_score)
+        links[accepted, 0], links[accepted, 1], links[accepted, 2] = limb, a, b
+        scores[accepted] = score
+        accepted += int(score > 0.0)
+    return links, scores, accepted
+
+
+@kernel
+def _lines(size: int) -> Lines:
+    values = np.empty((3, size))
+    return Lines(np.empty(size, np.int64), np.empty(size, np.int32), values[0], values[1], values[2])
 
 
 @kernel
@@ -219,44 +275,37 @@ def find_links(
     ``positions`` begin with the ends 0 and 1. ``length_factor`` times the field's height is the length
     beyond which limbs lose score (0: never); pairs nearer than ``near`` cells have at least ``near_score``.
     """
-    links, scores = np.empty((256, 3), np.int32), np.empty(256, np.float32)
-    area = pafs.shape[1] * pafs.shape[2]
-    width = pafs.shape[2]
+    links, scores, accepted = np.empty((256, 3), np.int32), np.empty(256, np.float32), 0
+    area, width = pafs.shape[1] * pafs.shape[2], pafs.shape[2]
     grid = Grid(
         pafs.ravel(), area, width, rows, cols, cubic, max(cols - 2, 0), max(rows - 2, 0),
         int(cols > 1), width * int(rows > 1),
     )  # fmt: skip
-    count = 0
     free_length = length_factor * rows if length_factor > 0.0 else np.inf
-    widest = 0
-    for k in range(starts.size - 1):
-        widest = max(widest, starts[k + 1] - starts[k])
-    lines = Lines(np.empty(widest, np.int64), np.empty(widest, np.int64), np.empty(widest))
+    number = peaks.shape[0]
+    places, field = np.empty((2, number)), np.empty((2, number))
+    for i in range(number):
+        places[0, i], places[1, i] = peaks[i, 0], peaks[i, 1]
+    lines, room, count = _lines(_TOGETHER + number), _lines(number), 0
     for limb in range(limbs.shape[0]):
         a0, b0 = starts[limbs[limb, 0]], starts[limbs[limb, 1]]
         a1, b1 = starts[limbs[limb, 0] + 1], starts[limbs[limb, 1] + 1]
         if a0 == a1 or b0 == b1:
             continue
-        base = 2 * limb * area
-        firsts = _ends(grid, base, peaks[a0:a1])
-        seconds = _ends(grid, base, peaks[b0:b1])
-        for a in range(a1 - a0):
-            first = firsts[a]
-            alive = _try_ends(first, seconds, paf_threshold, positions.size - needed, near, lines)
-            for t in positions[2:]:
-                if alive == 0:
-                    break
-                if cubic:
-                    alive = _try_cubic(grid, base, first, seconds, t, paf_threshold, lines, alive)
-                else:
-                    alive = _try_bilinear(grid, base, first, seconds, t, paf_threshold, lines, alive)
-            for b in lines.second[:alive]:
-                length = math.sqrt((seconds[b, 0] - first[0]) ** 2 + (seconds[b, 1] - first[1]) ** 2)
-                score = _score(length, lines.total[b], lines.left[b], positions.size, free_length, near_score)
-                if score > 0.0:
-                    if count == scores.size:
-                        links, scores = _grown(links, scores)
-                    links[count, 0], links[count, 1], links[count, 2] = limb, a0 + a, b0 + b
-                    scores[count] = score
-                    count += 1
-    return links[:count].copy(), scores[:count].copy()
+        _read_peaks(grid, limb, places, a0, a1, field)
+        _read_peaks(grid, limb, places, b0, b1, field)
+        for a in range(a0, a1):
+            _read_ends(
+                places[0, a], places[1, a], field[0, a], field[1, a], places, field, b0, b1 - b0,
+                paf_threshold, positions.size - needed, near, room.left, room.total, room.bar,
+            )  # fmt: skip
+            count = _start(lines, count, (limb << _LIMB) | (a << _PEAK) | b0, b1 - b0, room)
+            if count > _TOGETHER:
+                links, scores, accepted = _accept(
+                    grid, places, lines, count, positions, free_length, near_score, links, scores, accepted
+                )
+                count = 0
+    links, scores, accepted = _accept(
+        grid, places, lines, count, positions, free_length, near_score, links, scores, accepted
+    )
+    return links[:accepted].copy(), scores[:accepted].copy()

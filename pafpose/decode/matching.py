@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pafpose.decode.kernel import descending, kernel
+from pafpose.decode.kernel import descending, descending_float32, kernel
 
 MATCHING = {"greedy": 0, "hungarian": 1}
 
@@ -15,16 +15,15 @@ MATCHING = {"greedy": 0, "hungarian": 1}
 @kernel
 def rank_links(links: np.ndarray, scores: np.ndarray, num_peaks: int) -> np.ndarray:
     """Indices of the candidates, best score first, equal scores by limb, first and second peak."""
-    keys, values = np.empty(scores.size), np.empty(scores.size)
+    keys = np.empty(scores.size)
     ordered = True
     for i in range(scores.size):
-        values[i] = scores[i]
         keys[i] = -((np.int64(links[i, 0]) * num_peaks + links[i, 1]) * num_peaks + links[i, 2])
         ordered = ordered and (i == 0 or keys[i] < keys[i - 1])
     if ordered:
-        return descending(values)
+        return descending_float32(scores)
     canonical = descending(keys)
-    return canonical[descending(values[canonical])]
+    return canonical[descending_float32(scores[canonical])]
 
 
 @kernel

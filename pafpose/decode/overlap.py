@@ -36,18 +36,28 @@ def gaussian(peak: np.ndarray, x: float, y: float, variance: float) -> float:
 
 @kernel
 def misfit(
-    plane: np.ndarray, y: int, x: int, rows: int, cols: int, peak: np.ndarray, variance: float
+    plane: np.ndarray, y: int, x: int, rows: int, cols: int, peak: np.ndarray, variance: float, bend: float
 ) -> float:
-    """How far the cells next to a peak's cell are from its Gaussian: the largest gap, over its height."""
+    """How far the cells next to a peak's cell are from its Gaussian: the largest gap, over its height.
+
+    ``bend`` is ``exp(-1 / (2 variance))``.
+    """
     dx, dy = x - peak[0], y - peak[1]
     centre = gaussian(peak, x, y, variance)
-    step_x, step_y, bend = math.exp(dx / variance), math.exp(dy / variance), math.exp(-0.5 / variance)
-    across = (bend * step_x, 1.0, bend / step_x)
-    down = (bend * step_y, 1.0, bend / step_y)
+    step_x, step_y = math.exp(dx / variance), math.exp(dy / variance)
+    left, right = bend * step_x, bend / step_x
     worst = 0.0
     for j in range(max(y - 1, 0), min(y + 2, rows)):
-        for i in range(max(x - 1, 0), min(x + 2, cols)):
-            worst = max(worst, abs(plane[j, i] - centre * across[i - x + 1] * down[j - y + 1]))
+        height = centre
+        if j < y:
+            height *= bend * step_y
+        elif j > y:
+            height *= bend / step_y
+        worst = max(worst, abs(plane[j, x] - height))
+        if x > 0:
+            worst = max(worst, abs(plane[j, x - 1] - height * left))
+        if x < cols - 1:
+            worst = max(worst, abs(plane[j, x + 1] - height * right))
     return worst / peak[2]
 
 

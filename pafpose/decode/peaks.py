@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
 
-from pafpose.decode.kernel import descending, kernel
+from pafpose.decode.kernel import descending, kernel, middle
 from pafpose.decode.overlap import DOUBT, FAINT, MISFIT, misfit, resolve
 
 REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
@@ -59,53 +60,70 @@ def _is_peak(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> bool:
     return True
 
 
-@kernel
-def _flag(flat: np.ndarray, width: int, size: int, threshold: float, flags: np.ndarray) -> None:
-    """Mark cells above the threshold and not below their upper and lower neighbours.
+@kernel(noalias=True)
+def _flag(flat: np.ndarray, area: int, width: int, rows: int, threshold: float, flags: np.ndarray) -> None:
+    """Mark cells above the threshold and not below their upper and lower neighbours, in all maps at once.
 
-    One pass over the flat map without branches, which runs in vector registers; few cells are left.
+    One pass without branches, which runs in vector registers; few cells are left. The first and the last row
+    of a map have no such neighbour on one side, so there the threshold alone decides.
     """
-    low = np.float32(threshold)
-    for i in range(min(width, size)):
-        flags[i] = flat[i] > low
-    for i in range(max(size - width, 0), size):
-        flags[i] = flat[i] > low
+    low, size = np.float32(threshold), flags.size
     if size > 2 * width:
         above, value, below = flat[: size - 2 * width], flat[width : size - width], flat[2 * width : size]
         inner = flags[width : size - width]
         for i in range(value.size):
             inner[i] = np.uint8((value[i] > low) & (value[i] > above[i]) & (value[i] >= below[i]))
+    for start in range(0, size, area):
+        for y in (0, rows - 1):
+            row, marks = flat[start + y * width :], flags[start + y * width :]
+            for i in range(width):
+                marks[i] = row[i] > low
 
 
 @kernel
 def _scan(
-    plane: np.ndarray, rows: int, cols: int, threshold: float, flags: np.ndarray, cells: np.ndarray
+    plane: np.ndarray,
+    flags: np.ndarray,
+    words: np.ndarray,
+    start: int,
+    rows: int,
+    cols: int,
+    cells: np.ndarray,
 ) -> int:
-    """Write the flat index ``y * cols + x`` of every peak above the threshold; how many there are.
+    """Write the cell of every peak of a map, see ``_place``; how many there are.
 
-    ``flags`` is room for one byte a cell, rounded up to whole words, zero beyond the map.
+    ``flags`` marks cells of all maps, this one's from ``start`` on; ``words`` is the same in steps of 8.
     """
     width = plane.shape[1]
-    _flag(plane.ravel(), width, rows * width, threshold, flags)
-    words = flags.view(np.uint64)
-    count = 0
-    for word in range((rows * width + 7) // 8):
-        if words[word] == 0:
+    end = start + rows * width
+    count, y, row = 0, 0, start
+    i = start
+    while i < end:
+        if i % 8 == 0 and words[i // 8] == 0:
+            i += 8
             continue
-        for i in range(8 * word, min(8 * word + 8, rows * width)):
-            y, x = i // width, i % width
-            if flags[i] and x < cols and _is_peak(plane, y, x, rows, cols):
-                cells[count] = y * cols + x
+        if flags[i]:
+            while i >= row + width:
+                y, row = y + 1, row + width
+            if i - row < cols and _is_peak(plane, y, i - row, rows, cols):
+                cells[count] = (y << 32) | (i - row)
                 count += 1
+        i += 1
     return count
 
 
+@njit(inline="always")
+def _place(cell: int) -> tuple[int, int]:
+    """Row and column of a cell: one number ``y * 2^32 + x``, which is taken apart without dividing."""
+    return cell >> 32, cell & 0xFFFFFFFF
+
+
 @kernel
-def strongest(plane: np.ndarray, cells: np.ndarray, cols: int, limit: int) -> np.ndarray:
+def strongest(plane: np.ndarray, cells: np.ndarray, limit: int) -> np.ndarray:
     """The ``limit`` highest of some cells, in their order; of equal ones the first."""
     values = np.empty(cells.size)
     for i in range(cells.size):
-        values[i] = plane[cells[i] // cols, cells[i] % cols]
+        values[i] = plane[_place(cells[i])]
     keep = np.zeros(cells.size, np.bool_)
     for i in descending(values)[:limit]:
         keep[i] = True
@@ -211,14 +229,17 @@ def _split(
     Peaks that one Gaussian gives to ``tolerance`` are left alone. A first round corrects, so that the
     second, which may add, knows the neighbours well.
     """
+    total = cells.size
+    if total == 0 or misfits.max() <= tolerance:
+        return total
     odd = np.flatnonzero(misfits > tolerance)
     found = np.empty((2, 3))
-    total = cells.size
+    bend = math.exp(-0.5 / variance)
     for second in range(2):
         known = peaks[: cells.size].copy()
         for i in odd:
-            y, x = cells[i] // cols, cells[i] % cols
-            if second and misfit(plane, y, x, rows, cols, known[i], variance) <= tolerance:
+            y, x = _place(cells[i])
+            if second and misfit(plane, y, x, rows, cols, known[i], variance, bend) <= tolerance:
                 continue
             number = resolve(plane, y, x, rows, cols, known, i, variance, error, 1 + second, found)
             if number == 1:
@@ -240,27 +261,30 @@ def _all_misfits(
     distortion as well as a real neighbour. So a peak is odd only next to the picture's other peaks.
     """
     misfits, clear = np.empty(cells.size), np.empty(cells.size)
+    bend = math.exp(-0.5 / variance)
     n = 0
     for k in range(starts.size - 1):
         for i in range(starts[k], starts[k + 1]):
-            y, x = cells[i] // cols, cells[i] % cols
-            misfits[i] = misfit(heatmaps[k], y, x, rows, cols, peaks[i], variance)
+            y, x = _place(cells[i])
+            misfits[i] = misfit(heatmaps[k], y, x, rows, cols, peaks[i], variance, bend)
             if heatmaps[k, y, x] >= FAINT:
                 clear[n] = misfits[i]
                 n += 1
-    usual = clear[descending(clear[:n])[n // 2]] if n >= _ENOUGH else 0.0
+    usual = middle(clear[:n]) if n >= _ENOUGH else 0.0
     return misfits, max(MISFIT * error, DOUBT * usual)
 
 
 @kernel
 def _width(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
     """Variance (cells squared) of the Gaussian through a peak and its four neighbours; -1 at borders."""
-    centre, product = np.float64(plane[y, x]), 1.0
-    for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0)):
-        value = _at(plane, y + dy, x + dx, rows, cols)
-        if value <= _TINY * centre:
-            return -1.0
-        product *= value / centre
+    if not (0 < y < rows - 1 and 0 < x < cols - 1):
+        return -1.0
+    centre = np.float64(plane[y, x])
+    left, right = np.float64(plane[y, x - 1]), np.float64(plane[y, x + 1])
+    above, below = np.float64(plane[y - 1, x]), np.float64(plane[y + 1, x])
+    if min(left, right, above, below) <= _TINY * centre:
+        return -1.0
+    product = (left / centre) * (right / centre) * (above / centre) * (below / centre)
     return -2.0 / math.log(product) if product < _PLATEAU else -1.0
 
 
@@ -275,14 +299,15 @@ def seen_variance(
     widths = np.empty(cells.size)
     n = 0
     for k in range(starts.size - 1):
-        for cell in cells[starts[k] : starts[k + 1]]:
-            width = _width(heatmaps[k], cell // cols, cell % cols, rows, cols)
+        for i in range(starts[k], starts[k + 1]):
+            y, x = _place(cells[i])
+            width = _width(heatmaps[k], y, x, rows, cols)
             if width > 0.0:
                 widths[n] = width
                 n += 1
     if n < _ENOUGH:
         return variance
-    median = widths[descending(widths[:n])[n // 2]]
+    median = middle(widths[:n])
     return min(median, _WIDEST * variance) if median > _WIDER * variance else variance
 
 
@@ -290,16 +315,19 @@ def seen_variance(
 def _all_cells(
     heatmaps: np.ndarray, num_keypoints: int, rows: int, cols: int, threshold: float, max_peaks: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cells ``y * cols + x`` of the strongest peaks of every type, and where the types start."""
-    flags = np.zeros((heatmaps[0].size + 7) // 8 * 8, np.uint8)
-    room = np.empty(((rows + 1) // 2) * ((cols + 1) // 2), np.int32)
+    """Cells (see ``_place``) of the strongest peaks of every type, and where the types start."""
+    area, width = heatmaps.shape[1] * heatmaps.shape[2], heatmaps.shape[2]
+    words = np.zeros((num_keypoints * area + 7) // 8, np.uint64)
+    flags = words.view(np.uint8)[: num_keypoints * area]
+    _flag(heatmaps.ravel(), area, width, rows, threshold, flags)
+    room = np.empty(((rows + 1) // 2) * ((cols + 1) // 2), np.int64)
     limit = min(max_peaks, room.size)
-    cells = np.empty(num_keypoints * limit, np.int32)
+    cells = np.empty(num_keypoints * limit, np.int64)
     starts = np.zeros(num_keypoints + 1, np.int64)
     for k in range(num_keypoints):
-        chosen = room[: _scan(heatmaps[k], rows, cols, threshold, flags, room)]
+        chosen = room[: _scan(heatmaps[k], flags, words, k * area, rows, cols, room)]
         if chosen.size > limit:
-            chosen = strongest(heatmaps[k], chosen, cols, limit)
+            chosen = strongest(heatmaps[k], chosen, limit)
         starts[k + 1] = starts[k] + chosen.size
         cells[starts[k] : starts[k + 1]] = chosen
     return cells[: starts[num_keypoints]], starts
@@ -322,10 +350,13 @@ def find_peaks(
     found = np.empty((cells.size, 3))
     for k in range(num_keypoints):
         for i in range(firsts[k], firsts[k + 1]):
-            found[i] = refine(heatmaps[k], cells[i] // cols, cells[i] % cols, rows, cols, mode, variance)
+            y, x = _place(cells[i])
+            found[i] = refine(heatmaps[k], y, x, rows, cols, mode, variance)
     if split_error <= 0.0:
         return found, firsts
     misfits, tolerance = _all_misfits(heatmaps, cells, firsts, rows, cols, found, variance, split_error)
+    if cells.size == 0 or misfits.max() <= tolerance:
+        return found, firsts
     peaks = np.empty((2 * cells.size, 3))
     starts = np.zeros(num_keypoints + 1, np.int64)
     for k in range(num_keypoints):

@@ -11,6 +11,7 @@ from pafpose.fields import Targets
 from pafpose.geometry import field_size
 from pafpose.skeleton import Skeleton
 from pafpose.targets import cpu, device
+from pafpose.targets.buffers import Buffer, Pool
 from pafpose.targets.settings import HeatmapSettings, MaskSettings, PafSettings
 
 KERNELS = ("auto", "numba", "torch")
@@ -54,6 +55,7 @@ class TargetBuilder(nn.Module):
             ratios = np.asarray(skeleton.sigmas) / np.mean(skeleton.sigmas)
         self._ratios = ratios
         self._limbs = np.asarray(skeleton.limbs, np.int64)
+        self._pool = Pool()
         self._max_scale = float(ratios.max()) * (heatmap.scale_max if heatmap.by_person else 1.0)
         # whole numbers: .half() and .double() of a surrounding module leave them alone
         fixed = torch.from_numpy(np.rint(ratios * FIXED_POINT).astype(np.int64))
@@ -83,18 +85,22 @@ class TargetBuilder(nn.Module):
         coordinates. A labelled keypoint whose coordinates are not finite counts as unlabelled.
         ``boxes (B, P, 4)``: x, y, w, h in px; a row of zeros or NaN gives way to the box of the labelled
         keypoints. ``ignore`` bool: ``(B, H, W)`` in pixels or ``(B, h, w)`` in cells, where the loss does
-        not count. Any float dtype and device; the result is float32 on the device of the keypoints.
+        not count. Any float dtype and device; the result is float32 on the device of the keypoints, and the
+        caller's alone: on the CPU its memory serves again only after all of its tensors are gone.
         Raises ``PafposeError`` on shapes that do not fit and a size that is not a multiple of the stride.
         """
         cells = field_size(size, self.stride)
         self._check(keypoints, boxes)
         keypoints = keypoints.detach().to(device.real_dtype(keypoints.device))
         boxes = self._boxes(keypoints, boxes)
+        ones = None
         if self._use_numba(keypoints):
-            heatmaps, pafs = self._numba(keypoints, boxes, cells)
+            heatmaps, pafs, ones = self._numba(keypoints, boxes, cells)
         else:
             heatmaps, pafs = self._torch(keypoints, boxes, cells)
-        heatmap_weights, paf_weights = self._weights(keypoints, boxes, ignore, size=size, cells=cells)
+        heatmap_weights, paf_weights = self._weights(
+            keypoints, boxes, ignore, size=size, cells=cells, ones=ones
+        )
         return Targets(heatmaps, pafs, heatmap_weights, paf_weights)
 
     def extra_repr(self) -> str:
@@ -155,17 +161,27 @@ class TargetBuilder(nn.Module):
 
     def _numba(
         self, keypoints: Tensor, boxes: Tensor | None, cells: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Heatmaps, PAFs and weights of ones, in memory that is drawn again when nobody holds it any more."""
         batch = len(keypoints)
-        heatmaps = torch.empty(batch, self.num_heatmaps, *cells)
-        pafs = torch.empty(batch, self.num_pafs, *cells)
+        buffer = self._pool.take((batch, self.num_heatmaps, *cells), (batch, self.num_pafs, *cells))
+        self._draw(buffer, keypoints, boxes)
+        lent = buffer.heatmaps.lend(), buffer.pafs.lend(), buffer.ones()
+        self._pool.give(buffer)
+        return lent
+
+    def _draw(self, buffer: Buffer, keypoints: Tensor, boxes: Tensor | None) -> None:
         array = keypoints.contiguous().numpy()
+        people, kinds = array.shape[0] * array.shape[1], array.shape[2]
         heatmap, paf = self.heatmap, self.paf
-        cpu.draw_heatmaps(
+        count = cpu.draw_heatmaps(
             array,
             self._scales(keypoints, boxes, heatmap).contiguous().numpy(),
             self._ratios,
-            heatmaps.numpy(),
+            buffer.heatmaps.array,
+            buffer.peaks.held,
+            buffer.peaks.room(people * kinds),
+            known=not buffer.heatmaps.changed,
             threshold=self._threshold,
             sigma=heatmap.sigma,
             truncate=heatmap.truncate,
@@ -173,11 +189,18 @@ class TargetBuilder(nn.Module):
             background=cpu.BACKGROUND[heatmap.background],
             stride=self.stride,
         )
-        cpu.draw_pafs(
+        buffer.peaks.keep(count)
+        count = cpu.draw_pafs(
             array,
             self._scales(keypoints, boxes, paf).contiguous().numpy(),
             self._limbs,
-            pafs.numpy(),
+            buffer.pafs.array,
+            buffer.limbs.held,
+            buffer.limbs.room(people * len(self._limbs)),
+            buffer.owner,
+            buffer.state,
+            known=not buffer.pafs.changed,
+            turn=buffer.turn,
             threshold=self._threshold,
             width=paf.width,
             limb_scale=(paf.limb_ref if paf.by_limb else 0.0, paf.scale_min, paf.scale_max),
@@ -186,7 +209,8 @@ class TargetBuilder(nn.Module):
             merge=cpu.MERGE[paf.merge],
             stride=self.stride,
         )
-        return heatmaps, pafs
+        buffer.limbs.keep(count)
+        buffer.turn += len(array) * len(self._limbs)
 
     def _torch(
         self, keypoints: Tensor, boxes: Tensor | None, cells: tuple[int, int]
@@ -223,9 +247,13 @@ class TargetBuilder(nn.Module):
         *,
         size: tuple[int, int],
         cells: tuple[int, int],
+        ones: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Weights of heatmaps and PAFs: one channel for all, or one each when single channels are ignored."""
-        weights = self._counted(keypoints, ignore, size=size, cells=cells)
+        if ones is not None and ignore is None:
+            weights = ones
+        else:
+            weights = self._counted(keypoints, ignore, size=size, cells=cells)
         if not self.mask.unlabelled_keypoints or boxes is None:
             return weights, weights
         # raw v: a person whose keypoints are all occluded is still a person, padding is not

@@ -2,7 +2,8 @@
 
 Coordinates are pixels of the network input, float64; cell ``(i, j)`` has its centre at
 ``x = stride*j + (stride - 1)/2``. A limb is drawn row by row: all rules (band, caps) are convex, so what it
-covers in a row is one interval. Nothing is computed for cells outside.
+covers in a row is one interval. Nothing is computed for cells outside. Where something was drawn is kept as
+windows, ``(n, 6)`` int32 = picture, channel, first row and one past the last, the same of columns.
 """
 
 from __future__ import annotations
@@ -21,90 +22,165 @@ BBOX, NONE, ROUND = 0, 1, 2
 PROFILE = {"rigid": 0, "linear": 1, "cosine": 2, "gaussian": 3}
 RIGID, LINEAR, COSINE, GAUSSIAN = 0, 1, 2, 3
 BACKGROUND = {"none": 0, "max": 1, "sum": 2}
-ONE = np.float32(1)
+ZERO, ONE = np.float32(0), np.float32(1)
+ROW = 32  # cells that could be filled in the time that a row of a window takes to begin
 NO_BACKGROUND, MAX_BACKGROUND, SUM_BACKGROUND = 0, 1, 2
 
 
 @njit(cache=True, nogil=True)
-def draw_heatmaps(
+def _clear(  # noqa: PLR0917
+    out: np.ndarray, b: int, held: np.ndarray, start: int, depth: int, background: bool, known: bool
+) -> int:
+    """Give picture b of ``out (B, C, h, w)`` its zeros, and ones in the background, its last channel.
+
+    ``held`` from ``start`` on are the windows, ``depth`` channels deep, that were drawn in it; those of the
+    next pictures follow. Where they are many, or not ``known``, the whole picture is filled. Returns the
+    start of the next picture's.
+    """
+    picture, end, effort = out[b], start, 0
+    while end < held.shape[0] and held[end, 0] == b:
+        effort += (held[end, 3] - held[end, 2]) * (held[end, 5] - held[end, 4] + ROW)
+        end += 1
+    if not known or effort * (depth + background) > picture.size:
+        picture.fill(0)
+        if background:
+            picture[-1].fill(1)
+        return end
+    for n in range(start, end):
+        i0, i1, j0, j1 = held[n, 2], held[n, 3], held[n, 4], held[n, 5]
+        for c in range(held[n, 1] * depth, (held[n, 1] + 1) * depth):
+            for i in range(i0, i1):
+                picture[c, i, j0:j1] = 0
+        if background:
+            for i in range(i0, i1):
+                picture[-1, i, j0:j1] = 1
+    return end
+
+
+@njit(cache=True, nogil=True)
+def draw_heatmaps(  # noqa: PLR0917
     keypoints: np.ndarray,
     scales: np.ndarray,
     ratios: np.ndarray,
     out: np.ndarray,
+    held: np.ndarray,
+    windows: np.ndarray,
     *,
+    known: bool,
     threshold: float,
     sigma: float,
     truncate: float,
     merge_sum: bool,
     background: int,
     stride: int,
-) -> None:
-    """Draw Gaussians of people ``(B, P, K, 3)`` into ``out (B, K [+ 1], h, w)``, which need not be zeroed.
+) -> int:
+    """Draw Gaussians of people ``(B, P, K, 3)`` into ``out (B, K [+ 1], h, w)``.
 
     A keypoint counts when ``v > threshold``. ``sigma`` times ``scales (B, P)`` times ``ratios (K,)`` is the
-    size in pixels. ``background`` is a code of ``BACKGROUND``; with 0 ``out`` has K channels.
+    size in pixels. ``background`` is a code of ``BACKGROUND``; with 0 ``out`` has K channels. ``held`` are
+    the windows that ``out`` was drawn in before, if that is ``known``. Returns how many of ``windows``, with
+    room for all keypoints, were written.
     """
     reach = math.sqrt(-2.0 * math.log(truncate)) * (1 + 1e-6) if truncate > 0 else math.inf
     cut = truncate * (1 - 1e-12)
     column = np.empty(out.shape[3])
+    count = cleared = 0
     for b in range(keypoints.shape[0]):
-        picture = out[b]
-        picture.fill(0)
-        if background != NO_BACKGROUND:
-            out[b, -1].fill(1)
+        picture, start = out[b], count
+        cleared = _clear(out, b, held, cleared, 1, background != NO_BACKGROUND, known)
         for p in range(keypoints.shape[1]):
             for k in range(keypoints.shape[2]):
                 x, y = keypoints[b, p, k, 0], keypoints[b, p, k, 1]
                 if keypoints[b, p, k, 2] > threshold and math.isfinite(x) and math.isfinite(y):
                     size = max(sigma * scales[b, p] * ratios[k], 1e-6)
-                    _peak(picture, column, k, x, y, size, reach * size, cut, merge_sum, background, stride)
+                    window = windows[count]
+                    window[0], window[1] = b, k
+                    _window(window, x, y, reach * size, stride, out.shape[2], out.shape[3])
+                    _peak(picture, column, window, x, y, size, cut, merge_sum, background, stride)
+                    count += 1
         if background == SUM_BACKGROUND:
-            _clip(out[b, -1])
+            for n in range(start, count):
+                _clip(picture[-1], windows[n])
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _window(  # noqa: PLR0917
+    window: np.ndarray, x: float, y: float, reach: float, stride: int, rows: int, columns: int
+) -> None:
+    """Write the cells within ``reach`` px of a point, along both axes, to a window."""
+    offset = (stride - 1) / 2.0
+    window[2], window[3] = _cells(y - reach, y + reach, offset, stride, rows)
+    window[4], window[5] = _cells(x - reach, x + reach, offset, stride, columns)
 
 
 @njit(cache=True, nogil=True)
 def _peak(  # noqa: PLR0917
     out: np.ndarray,
     column: np.ndarray,
-    k: int,
+    window: np.ndarray,
     x: float,
     y: float,
     size: float,
-    reach: float,
     cut: float,
     merge_sum: bool,
     background: int,
     stride: int,
 ) -> None:
-    """Merge one Gaussian into channel k; the background, the last channel, follows at once."""
+    """Merge one Gaussian into its channel; the background, the last channel, follows at once."""
     offset, last = (stride - 1) / 2.0, out.shape[0] - 1
     inverse = 1 / (2 * size * size)
-    j0, j1 = _cells(x - reach, x + reach, offset, stride, out.shape[2])
-    i0, i1 = _cells(y - reach, y + reach, offset, stride, out.shape[1])
+    k, i0, i1 = np.int64(window[1]), np.int64(window[2]), np.int64(window[3])
+    j0, j1 = np.int64(window[4]), np.int64(window[5])
     for j in range(j0, j1):
         column[j] = math.exp(-((stride * j + offset - x) ** 2) * inverse)
     for i in range(i0, i1):
         row = math.exp(-((stride * i + offset - y) ** 2) * inverse)
-        for j in range(j0, j1):
+        here, back = out[k, i], out[last, i]
+        if merge_sum or background == SUM_BACKGROUND:
+            _add(here, back, column, row, cut, int(j0), int(j1), merge_sum, background)
+            continue
+        for j in range(j0, j1):  # without branches it runs in vector registers
             value = row * column[j]
-            if value < cut:
-                continue
-            old = out[k, i, j]
-            new = np.float32(min(old + value, 1.0) if merge_sum else value)
-            if new <= old:
-                continue
-            out[k, i, j] = new
+            new = np.float32(value) if value >= cut else ZERO
+            here[j] = max(here[j], new)
             if background == MAX_BACKGROUND:
-                out[last, i, j] = min(out[last, i, j], ONE - new)
-            elif background == SUM_BACKGROUND:
-                out[last, i, j] -= new - old
+                back[j] = min(back[j], ONE - new)
 
 
 @njit(cache=True, nogil=True)
-def _clip(plane: np.ndarray) -> None:
-    """Raise what rounding and overlap took below 0."""
-    for i in range(plane.shape[0]):
-        for j in range(plane.shape[1]):
+def _add(  # noqa: PLR0917
+    here: np.ndarray,
+    back: np.ndarray,
+    column: np.ndarray,
+    row: float,
+    cut: float,
+    j0: int,
+    j1: int,
+    merge_sum: bool,
+    background: int,
+) -> None:
+    """Merge one row of a Gaussian where sums are asked for, in the channel or in the background."""
+    for j in range(j0, j1):
+        value = row * column[j]
+        if value < cut:
+            continue
+        old = here[j]
+        new = np.float32(min(old + value, 1.0) if merge_sum else value)
+        if new <= old:
+            continue
+        here[j] = new
+        if background == MAX_BACKGROUND:
+            back[j] = min(back[j], ONE - new)
+        elif background == SUM_BACKGROUND:
+            back[j] -= new - old
+
+
+@njit(cache=True, nogil=True)
+def _clip(plane: np.ndarray, window: np.ndarray) -> None:
+    """Raise what rounding and overlap took below 0 in a window."""
+    for i in range(window[2], window[3]):
+        for j in range(window[4], window[5]):
             plane[i, j] = max(plane[i, j], np.float32(0))
 
 
@@ -117,12 +193,18 @@ def _cells(low: float, high: float, offset: float, stride: int, size: int) -> tu
 
 
 @njit(cache=True, nogil=True)
-def draw_pafs(
+def draw_pafs(  # noqa: PLR0917
     keypoints: np.ndarray,
     scales: np.ndarray,
     limbs: np.ndarray,
     out: np.ndarray,
+    held: np.ndarray,
+    windows: np.ndarray,
+    owner: np.ndarray,
+    state: np.ndarray,
     *,
+    known: bool,
+    turn: int,
     threshold: float,
     width: float,
     limb_scale: tuple[float, float, float],
@@ -130,18 +212,20 @@ def draw_pafs(
     profile: int,
     merge: int,
     stride: int,
-) -> None:
-    """Draw limbs ``(L, 2)`` of people ``(B, P, K, 3)`` into ``out (B, 2 L, h, w)``, which need not be zeroed.
+) -> int:
+    """Draw limbs ``(L, 2)`` of people ``(B, P, K, 3)`` into ``out (B, 2 L, h, w)``.
 
     ``scales (B, P)`` times ``width`` is the half width; ``limb_scale`` = (reference px, min, max) makes it
     follow the limb's length, reference 0 does not. ``caps``, ``profile``, ``merge``: codes of the tables.
+    ``held``, ``known``, ``windows`` and the result as in ``draw_heatmaps``; a window is two channels deep.
+
+    ``owner (h, w)`` holds numbers of at most ``turn``: which limb type of which picture used the cell last.
+    ``state (h, w, 3)``: its sum of x, of y, and n; or the best rank so far.
     """
-    rows, columns = out.shape[2:]
-    owner = np.zeros((rows, columns), np.int64)  # which limb type of which picture used the cell last
-    state = np.empty((rows, columns, 3))  # sum of x, of y, and n; or the best rank so far
+    count = cleared = 0
     for b in range(keypoints.shape[0]):
         picture = out[b]
-        picture.fill(0)
+        cleared = _clear(out, b, held, cleared, 2, False, known)
         for limb in range(limbs.shape[0]):
             first, second = limbs[limb, 0], limbs[limb, 1]
             for p in range(keypoints.shape[1]):
@@ -156,14 +240,17 @@ def draw_pafs(
                 if limb_scale[0] > 0:
                     half *= min(max(length / limb_scale[0], limb_scale[1]), limb_scale[2])
                 line = (x, y, vx / length, vy / length, length, max(half, TOLERANCE))
-                tag = b * limbs.shape[0] + limb + 1
-                _limb(picture, limb, line, owner, state, tag, caps, profile, merge, stride)
+                tag = turn + b * limbs.shape[0] + limb + 1
+                windows[count, 0], windows[count, 1] = b, limb
+                _limb(picture, windows[count], line, owner, state, tag, caps, profile, merge, stride)
+                count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)
 def _limb(  # noqa: PLR0917
     out: np.ndarray,
-    limb: int,
+    window: np.ndarray,
     line: tuple[float, float, float, float, float, float],
     owner: np.ndarray,
     state: np.ndarray,
@@ -173,17 +260,20 @@ def _limb(  # noqa: PLR0917
     merge: int,
     stride: int,
 ) -> None:
-    """Merge one limb into its two channels, row by row."""
+    """Merge one limb into its two channels, row by row; its window becomes the box around what it covers."""
     x, y, ux, uy, length, half = line
-    offset = (stride - 1) / 2.0
+    offset, limb = (stride - 1) / 2.0, np.int64(window[1])
     reach = (3 * half if profile == GAUSSIAN else half) + TOLERANCE
     top, bottom = min(y, y + uy * length) - reach, max(y, y + uy * length) + reach
     i0, i1 = _cells(top, bottom, offset, stride, out.shape[1])
     per_x, per_y = 1 / ux if ux != 0 else math.inf, 1 / uy if uy != 0 else math.inf
+    left, right = out.shape[2], 0
     for i in range(i0, i1):
         dy = stride * i + offset - y
         low, high = _row(dy, ux, uy, per_x, per_y, length, reach, caps)
         j0, j1 = _cells(x + low, x + high, offset, stride, out.shape[2])
+        if j0 < j1:
+            left, right = min(left, j0), max(right, j1)
         for j in range(j0, j1):
             value, distance = 1.0, 0.0
             if profile != RIGID or merge == NEAREST:
@@ -206,6 +296,7 @@ def _limb(  # noqa: PLR0917
                 state[i, j, 0] = rank
                 out[2 * limb, i, j] = ux * value
                 out[2 * limb + 1, i, j] = uy * value
+    window[2], window[3], window[4], window[5] = i0, i1, left, right
 
 
 @njit(cache=True, nogil=True)

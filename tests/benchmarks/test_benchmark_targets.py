@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.benchmarks.targets import SIDE, _builder, _crowd, plain_targets, targets_table
+from pafpose.benchmarks.targets import SIDE, _builder, _crowd, plain_targets, sizes_table, targets_table
 
 
 def test_candidates_draw_the_same(coco18, rng):
@@ -23,3 +23,10 @@ def test_table(coco18, coco_mini):
     rows = targets_table(coco18, coco_mini, rounds=1)
     assert [row["people"] for row in rows] == ["real", "10", "50", "200"]
     assert all(row["numba_x"] > 5 for row in rows)
+
+
+@pytest.mark.slow
+def test_cost_follows_people_not_the_photo(coco18):
+    small, _, large = sizes_table(coco18)
+    assert large["cells"] == 9 * small["cells"]
+    assert large["numba_ms"] < 2 * small["numba_ms"]
