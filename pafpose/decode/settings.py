@@ -12,7 +12,15 @@ from pafpose.errors import PafposeError
 
 _CHOICES = {"refine": REFINE, "interpolation": INTERPOLATION, "matching": MATCHING}
 _WHOLE = {"max_peaks": 1, "samples": 2, "min_keypoints": 1}  # key: smallest value
-_AT_LEAST_ZERO = ("peak_threshold", "split_error", "length_factor", "near", "near_score", "min_score")
+_AT_LEAST_ZERO = (
+    "peak_threshold",
+    "split_error",
+    "length_factor",
+    "near",
+    "near_score",
+    "peak_power",
+    "min_score",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +38,8 @@ class DecodeSettings:
     length_factor: float = 0.5
     near: float = 8.0
     near_score: float = 0.05
-    matching: str = "greedy"
+    peak_power: float = 1.0
+    matching: str = "hungarian"
     min_keypoints: int = 3
     min_score: float = 0.2
 

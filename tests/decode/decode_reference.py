@@ -333,10 +333,13 @@ def find_links(peaks, paf, skeleton, settings, stride):
         for a, b in itertools.product(*sides):
             score = score_pair(peaks[a], peaks[b], fields, settings, stride)
             if score is not None:
-                found.append((np.float32(score), limb, a, b))
-        found.sort(key=lambda link: (-link[0], *link[1:]))
+                height = max(peaks[a][3], 0) * max(peaks[b][3], 0)
+                rank = np.float32(np.float32(score) * height**settings.peak_power)
+                found.append((rank, limb, a, b, np.float32(score)))
+        found.sort(key=lambda link: (-link[0], *link[1:4]))
         result += best_sum(found, *sides) if settings.matching == "hungarian" else greedy(found)
-    return sorted(result, key=lambda link: (-link[0], *link[1:]))
+    result.sort(key=lambda link: (-link[0], *link[1:4]))
+    return [(score, *link) for _, *link, score in result]
 
 
 def greedy(found):
@@ -349,10 +352,10 @@ def greedy(found):
 
 def best_sum(found, firsts, seconds):
     gain = np.zeros((len(firsts), len(seconds)))
-    for score, _, a, b in found:
+    for score, _, a, b, _ in found:
         gain[firsts.index(a), seconds.index(b)] = score
     chosen = {(firsts[i], seconds[j]) for i, j in zip(*linear_sum_assignment(-gain), strict=True)}
-    return [link for link in found if link[2:] in chosen]
+    return [link for link in found if link[2:4] in chosen]
 
 
 # --- people
