@@ -15,7 +15,7 @@ from pafpose.config import Config, build, plain
 from pafpose.errors import PafposeError
 
 PARTS = ("backbone", "head", "refinement")
-KINDS = ("weights", "depthwise", "bias", "norm")
+KINDS = ("weights", "depthwise", "output", "bias", "norm")
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,16 @@ def part_of(name: str) -> str:
 
 
 def parameter_groups(
-    network: nn.Module, settings: GroupSettings, *, lr: float, weight_decay: float
+    network: nn.Module, settings: GroupSettings, *, lr: float, weight_decay: float, outputs: bool = False
 ) -> list[dict[str, Any]]:
     """Group the trainable parameters: part x (weights, bias, norm), each with its rate and decay.
 
-    Depthwise layers have groups of their own when their decay differs.
+    Depthwise layers have groups of their own when their decay differs, layers that predict fields when
+    ``outputs``.
     """
     apart = settings.depthwise_decay != 1
     kinds = {
-        id(parameter): _kind(module, name, depthwise=apart)
+        id(parameter): _kind(module, name, depthwise=apart, outputs=outputs)
         for module in network.modules()
         for name, parameter in module.named_parameters(recurse=False)
     }
@@ -82,12 +83,14 @@ def parameter_groups(
     return list(groups.values())
 
 
-def _kind(module: nn.Module, name: str, *, depthwise: bool) -> str:
-    """What a module's own parameter is: norm (BatchNorm, PReLU), bias, weights, or depthwise when asked."""
+def _kind(module: nn.Module, name: str, *, depthwise: bool, outputs: bool) -> str:
+    """A module's own parameter: norm (BatchNorm, PReLU), bias, weights; when asked depthwise or output."""
     if not isinstance(module, nn.Conv2d | nn.Linear):
         return "norm"
     if name == "bias":
         return "bias"
+    if outputs and getattr(module, "predicts_fields", False):
+        return "output"
     alone = isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
     return "depthwise" if depthwise and alone else "weights"
 
@@ -97,7 +100,11 @@ def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
     config = dict(plain(node))
     settings = GroupSettings(**(config.pop("groups", None) or {}))
     groups = parameter_groups(
-        network, settings, lr=float(config["lr"]), weight_decay=float(config.get("weight_decay", 0.0))
+        network,
+        settings,
+        lr=float(config["lr"]),
+        weight_decay=float(config.get("weight_decay", 0.0)),
+        outputs="output" in config.get("adamw", ()),
     )
     optimizer: Optimizer = build(config, params=groups)
     return optimizer
@@ -106,8 +113,9 @@ def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
 def muon(params: list[dict[str, Any]], *, adamw: Sequence[str] = (), **settings: Any) -> Optimizer:
     """timm's Muon over the groups of :func:`parameter_groups`; AdamW for the parts in ``adamw``.
 
-    Those are parts (backbone, head, refinement) or kinds (weights, depthwise) of groups. Biases, norms and
-    whatever else has no matrix go to AdamW by themselves, at ``fallback_lr_scale`` times the group's rate.
+    Those are parts (backbone, head, refinement) or kinds (weights, depthwise, output) of groups. Biases,
+    norms and whatever else has no matrix go to AdamW by themselves, at ``fallback_lr_scale`` times the
+    group's rate.
     """
     from timm.optim.muon import Muon
 

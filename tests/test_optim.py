@@ -155,7 +155,7 @@ def test_every_scheduler_builds_and_resumes_as_plain_values(option: str) -> None
 
 
 def test_muon_orthogonalises_matrices_and_leaves_the_rest_to_adamw(network: PoseNetwork) -> None:
-    node = load_config(["optimizer=muon", "optimizer.adamw=[head]", "optimizer.weight_decay=0"]).optimizer
+    node = load_config(["optimizer=muon", "optimizer.weight_decay=0"]).optimizer
     optimizer = build_optimizer(network, node)
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     sum(
@@ -166,8 +166,12 @@ def test_muon_orthogonalises_matrices_and_leaves_the_rest_to_adamw(network: Pose
     stem = next(n for n in moved if n.startswith("backbone.trunk.") and moved[n].ndim == 4)
     spectrum = torch.linalg.svdvals(moved[stem].flatten(1)) / node.lr
     assert spectrum.min() > 0.5 and spectrum.max() < 1.5  # an orthogonal matrix has 1 everywhere
-    head = next(n for n in moved if n.startswith("head.initial") and moved[n].ndim == 4)
-    assert moved[head].abs().max() <= 1.01 * node.lr * node.fallback_lr_scale * 2  # Nesterov's first step
+    for name in (
+        "head.initial.output.weight",
+        "head.refinements.0.output.weight",
+        "head.initial.output.bias",
+    ):
+        assert moved[name].abs().max() <= 2.01 * node.lr * node.fallback_lr_scale, name  # Adam's, Nesterov's
 
 
 def test_muon_goes_on_from_its_own_state(network: PoseNetwork) -> None:
