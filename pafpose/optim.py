@@ -15,7 +15,8 @@ from pafpose.config import Config, build, plain
 from pafpose.errors import PafposeError
 
 PARTS = ("backbone", "head", "refinement")
-KINDS = ("weights", "depthwise", "output", "bias", "norm")
+APART = ("depthwise", "output")  # kinds of weights that some optimisers treat apart
+KINDS = ("weights", *APART, "bias", "norm")
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,16 @@ def part_of(name: str) -> str:
 
 
 def parameter_groups(
-    network: nn.Module, settings: GroupSettings, *, lr: float, weight_decay: float, outputs: bool = False
+    network: nn.Module, settings: GroupSettings, *, lr: float, weight_decay: float, apart: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """Group the trainable parameters: part x (weights, bias, norm), each with its rate and decay.
 
-    Depthwise layers have groups of their own when their decay differs, layers that predict fields when
-    ``outputs``.
+    Weights of the kinds in ``apart`` (depthwise; output: layers that predict fields) have groups of their
+    own, depthwise ones also when their decay differs.
     """
-    apart = settings.depthwise_decay != 1
+    kept_apart = {*apart, *(["depthwise"] if settings.depthwise_decay != 1 else [])}
     kinds = {
-        id(parameter): _kind(module, name, depthwise=apart, outputs=outputs)
+        id(parameter): _kind(module, name, kept_apart)
         for module in network.modules()
         for name, parameter in module.named_parameters(recurse=False)
     }
@@ -83,16 +84,16 @@ def parameter_groups(
     return list(groups.values())
 
 
-def _kind(module: nn.Module, name: str, *, depthwise: bool, outputs: bool) -> str:
-    """A module's own parameter: norm (BatchNorm, PReLU), bias, weights; when asked depthwise or output."""
+def _kind(module: nn.Module, name: str, apart: set[str]) -> str:
+    """A module's own parameter: norm (BatchNorm, PReLU), bias, weights; when apart depthwise or output."""
     if not isinstance(module, nn.Conv2d | nn.Linear):
         return "norm"
     if name == "bias":
         return "bias"
-    if outputs and getattr(module, "predicts_fields", False):
+    if "output" in apart and getattr(module, "predicts_fields", False):
         return "output"
     alone = isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
-    return "depthwise" if depthwise and alone else "weights"
+    return "depthwise" if "depthwise" in apart and alone else "weights"
 
 
 def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
@@ -104,27 +105,15 @@ def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
         settings,
         lr=float(config["lr"]),
         weight_decay=float(config.get("weight_decay", 0.0)),
-        outputs="output" in config.get("adamw", ()),
+        apart=APART if "adamw" in config else (),
     )
+    if unknown := {*config.get("adamw", ())} - {*PARTS, *KINDS}:
+        raise PafposeError(
+            f"optimizer.adamw={list(config['adamw'])}: no {sorted(unknown)}; choose of "
+            + ", ".join(PARTS + KINDS)
+        )
     optimizer: Optimizer = build(config, params=groups)
     return optimizer
-
-
-def muon(params: list[dict[str, Any]], *, adamw: Sequence[str] = (), **settings: Any) -> Optimizer:
-    """timm's Muon over the groups of :func:`parameter_groups`; AdamW for the parts in ``adamw``.
-
-    Those are parts (backbone, head, refinement) or kinds (weights, depthwise, output) of groups. Biases,
-    norms and whatever else has no matrix go to AdamW by themselves, at ``fallback_lr_scale`` times the
-    group's rate.
-    """
-    from timm.optim.muon import Muon
-
-    if unknown := set(adamw) - {*PARTS, *KINDS}:
-        raise PafposeError(
-            f"optimizer.adamw={list(adamw)}: no {sorted(unknown)}; choose of {', '.join(PARTS + KINDS)}"
-        )
-    chosen = [group | {"use_fallback": bool({*group["name"].split("/")} & {*adamw})} for group in params]
-    return Muon(chosen, **settings)
 
 
 Factor = Callable[[int], float]
