@@ -16,10 +16,9 @@ import pytest
 
 from pafpose.data import cache
 from pafpose.data.cache import load, open_index, save
-from pafpose.data.coco import read_coco
 from pafpose.data.index import PoseIndex, Ragged, pack_masks
 from tests.conftest import skeleton_config
-from tests.data.coco_files import person, six_points, write_split
+from tests.data.coco_files import person, read_split, six_points, write_split
 
 POLYGON = [12.5, 20.1, 50.3, 22.0, 48.0, 75.9, 15.2, 70.0]
 
@@ -44,7 +43,7 @@ def opened(annotations: Path, skeleton, *, where: str | None = "auto", reads: li
     def read() -> PoseIndex:
         if reads is not None:
             reads.append(1)
-        return read_coco(annotations, photos, skeleton)
+        return read_split(annotations, photos, skeleton)
 
     photos = annotations.parent.parent / "train2017"
     return open_index(annotations, photos, skeleton, read=read, cache=where)
@@ -67,7 +66,7 @@ def test_the_second_time_nothing_is_read_and_all_is_equal(annotations, coco18):
     second = opened(annotations, coco18, reads=reads)
     assert len(reads) == 1
     assert_same(first, second)
-    assert_same(second, pack_masks(read_coco(annotations, first.folder, coco18)))
+    assert_same(second, pack_masks(read_split(annotations, first.folder, coco18)))
     assert len(second.rle[0]) and not len(second.rle[1])
     assert len(files(annotations.parent / ".pafpose")) == 1
 
@@ -163,14 +162,14 @@ def test_sizes_that_the_file_does_not_state_are_never_cached(annotations, coco18
 
 
 def test_head_is_what_reading_fewer_gives(annotations, coco18):
-    index = read_coco(annotations, annotations.parent, coco18)
+    index = read_split(annotations, annotations.parent, coco18)
     for count in (1, 2, 3, 9):
-        assert_same(index.head(count), read_coco(annotations, annotations.parent, coco18, limit=count))
+        assert_same(index.head(count), read_split(annotations, annotations.parent, coco18, limit=count))
 
 
 def test_nobody_is_cached_too(tmp_path, coco18):
     file = write_split(tmp_path / "empty", [(np.zeros((8, 8, 3), np.uint8), [])])
-    index = pack_masks(read_coco(file, file.parent, coco18))
+    index = pack_masks(read_split(file, file.parent, coco18))
     save(index, tmp_path / "a.0.0.index")
     assert_same(load(tmp_path / "a.0.0.index", file.parent), index)
 

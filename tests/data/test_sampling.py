@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pafpose.data.coco import read_coco
 from pafpose.data.sampling import SeededSampler, list_samples, main_people
-from tests.data.coco_files import person, six_points, write_split
+from tests.data.coco_files import person, read_split, six_points, write_split
 
 
 def boxes(*rows) -> np.ndarray:
@@ -52,7 +51,7 @@ def test_samples_by_person_and_by_image(tmp_path, coco18):
     ]
     image = np.zeros((80, 300, 3), np.uint8)
     file = write_split(tmp_path, [(image, people) for people in photos])
-    index = read_coco(file, tmp_path / "train2017", coco18)
+    index = read_split(file, tmp_path / "train2017", coco18)
     by = lambda how, **keys: list_samples(  # noqa: E731
         index, coco18, sample_by=how, **{"min_keypoints": 5, "min_area": 1024} | keys
     ).tolist()
