@@ -82,7 +82,8 @@ class MixDataModule(PoseLoaders):
     """Trains on all ``sets``, validates on one of them; all are read with the skeleton in use.
 
     ``sets`` are nodes of ``conf/data`` by names of your own; their loaders' keys (batches, workers) do not
-    count, those of this module do. ``weights`` are shares of an epoch by name, null: every set once.
+    count, those of this module do; ``limit_train``, ``limit_val`` and ``on_error``, unless null, are set in
+    every set. ``weights`` are shares of an epoch by name, null: every set once.
     """
 
     def __init__(
@@ -102,7 +103,10 @@ class MixDataModule(PoseLoaders):
         val_batch_size: int = 8,
         num_workers: int | None = None,
         pin_memory: bool | None = None,
+        limit_train: int | None = None,
+        limit_val: int | None = None,
         allow_overlap: bool = False,
+        on_error: str | None = None,
         schedule: Mapping[str, Any] | None = None,  # read by conf/trainer, not here
     ) -> None:
         super().__init__(
@@ -118,7 +122,11 @@ class MixDataModule(PoseLoaders):
             "evaluate": evaluate,
             "stride": stride,
         }
-        self.sets = {key: _part(key, node, seed=self.seed, **live) for key, node in sets.items()}
+        for_all = {"limit_train": limit_train, "limit_val": limit_val, "on_error": on_error}
+        chosen = {key: value for key, value in for_all.items() if value is not None}
+        self.sets = {
+            key: _part(key, {**node, **chosen}, seed=self.seed, **live) for key, node in sets.items()
+        }
         if validate not in self.sets:
             raise PafposeError(f"data.validate={validate!r}: choose one of {', '.join(self.sets)}")
         self.validated = self.sets[validate]
@@ -130,7 +138,7 @@ class MixDataModule(PoseLoaders):
         if set(weights) != set(self.sets) or not all(float(w) > 0 for w in weights.values()):
             raise PafposeError(
                 f"data.weights={dict(weights)}: needs a weight above 0 for each of {', '.join(self.sets)}, "
-                "or null to take every set once; drop a set with ~data.sets.NAME"
+                "or null to take every set once; drop a set with ~data@data.sets.NAME ~data.weights.NAME"
             )
         return [float(weights[key]) for key in self.sets]
 

@@ -128,6 +128,36 @@ def test_an_interrupted_write_leaves_nothing(annotations, coco18, monkeypatch):
     assert [path.suffix for path in files(annotations.parent / ".pafpose")] == [".index"]
 
 
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_process_killed_in_the_middle_leaves_no_poison(annotations, coco18, moment):
+    """The next one reads anew; what the killed one left is nobody's, and swept away when it is old."""
+    code = f"""
+import os, pathlib
+from pafpose.data import cache
+from tests.conftest import skeleton_config
+from pafpose.skeleton import Skeleton
+from tests.data.test_cache import opened
+die = lambda *_, **__: os.kill(os.getpid(), 9)
+cache.WORTH_IT = 1
+{"os.fsync" if moment == "fsync" else "pathlib.Path.replace"} = die
+opened(pathlib.Path({str(annotations)!r}), Skeleton.from_config(skeleton_config("coco18")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    folder = annotations.parent / ".pafpose"
+    left = files(folder)
+    assert len(left) == 1 and left[0].suffix == ".unfinished"
+    reads: list[int] = []
+    fresh = opened(annotations, coco18, reads=reads)
+    assert len(reads) == 1 and len(fresh) == 3
+    os.utime(left[0], (time.time() - 7200,) * 2)
+    content = json.loads(annotations.read_text())
+    content["annotations"][0]["keypoints"][0] += 1
+    annotations.write_text(json.dumps(content))
+    opened(annotations, coco18)
+    assert [path.suffix for path in files(folder)] == [".index"]
+
+
 def test_where_nothing_can_be_written_the_users_folder_or_none(annotations, coco18, tmp_path, caplog):
     (annotations.parent / ".pafpose").write_text("a file in the way, as good as a read-only folder")
     reads: list[int] = []
