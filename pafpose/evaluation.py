@@ -25,7 +25,7 @@ from pafpose.data.images import evaluation_input, load_image
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields, People
 from pafpose.geometry import invert
-from pafpose.metrics.coco_ap import Detection, coco_ap, people_to_coco
+from pafpose.metrics.coco_ap import BACKENDS, Detection, coco_ap, people_to_coco
 from pafpose.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class EvaluateSettings:
     fields: str | None = None  # a folder of saved fields, decoded instead of running a network
     detail: str = "total"  # total | full
     errors: bool = False
+    backend: str = "fast"  # fast | pycocotools
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input_size", int(self.input_size))
@@ -55,6 +56,8 @@ class EvaluateSettings:
             raise PafposeError(f"evaluate.input_size={self.input_size}: give a number of pixels above 0")
         if self.fit not in ("long", "height"):
             raise PafposeError(f"evaluate.fit={self.fit!r}: choose 'long' (long side) or 'height'")
+        if self.backend not in BACKENDS:
+            raise PafposeError(f"evaluate.backend={self.backend!r}: choose one of {', '.join(BACKENDS)}")
         if self.detail not in ("total", "full"):
             raise PafposeError(f"evaluate.detail={self.detail!r}: choose 'total' or 'full'")
         if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
@@ -192,7 +195,7 @@ def evaluate_network(
             detections += people_to_coco(to_photo(found, matrix), image_id, skeleton)
         decoding += time.perf_counter() - started
     started = time.perf_counter()
-    metrics = coco_ap(detections, photos_of(ground_truth, seen), skeleton)
+    metrics = coco_ap(detections, photos_of(ground_truth, seen), skeleton, backend=settings.backend)
     metrics |= {"photos": float(len(photos)), "people": float(len(detections))}
     metrics |= {"seconds_decode": decoding, "seconds_metrics": time.perf_counter() - started}
     return metrics, detections, photos

@@ -15,7 +15,7 @@ from pafpose.decode.device import find_candidates
 from pafpose.decode.grouping import collect_people, group_peaks
 from pafpose.decode.kernel import kernel
 from pafpose.decode.limbs import INTERPOLATION, find_links, sample_positions, samples_needed
-from pafpose.decode.matching import MATCHING, match_greedy, match_hungarian, rank_links, weigh_links
+from pafpose.decode.matching import MATCHING, link_ranks, match_greedy, match_hungarian, rank_links
 from pafpose.decode.peaks import REFINE, all_finite, find_peaks
 from pafpose.decode.settings import DecodeSettings
 from pafpose.errors import PafposeError
@@ -42,8 +42,8 @@ class Plan(NamedTuple):
     length_factor: float
     near: float
     near_score: float
-    peak_power: float
     cubic: int
+    peak_weight: float
     hungarian: int
     min_keypoints: int
     min_score: float
@@ -68,8 +68,8 @@ def make_plan(skeleton: Skeleton, settings: DecodeSettings, *, stride: int, heat
         length_factor=settings.length_factor,
         near=settings.near / stride,
         near_score=settings.near_score,
-        peak_power=settings.peak_power,
         cubic=INTERPOLATION[settings.interpolation],
+        peak_weight=settings.peak_weight,
         hungarian=MATCHING[settings.matching],
         min_keypoints=settings.min_keypoints,
         min_score=settings.min_score,
@@ -84,7 +84,7 @@ def group_links(
     kinds = np.empty(peaks.shape[0], np.int64)
     for k in range(plan.scored.size):
         kinds[starts[k] : starts[k + 1]] = k
-    ranks = weigh_links(links, scores, peaks, plan.peak_power)
+    ranks = link_ranks(links, scores, peaks, plan.peak_weight)
     order = rank_links(links, ranks, peaks.shape[0])
     if plan.hungarian:
         order = match_hungarian(links, ranks, order, plan.limbs, starts)

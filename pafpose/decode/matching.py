@@ -15,18 +15,18 @@ MATCHING = {"greedy": 0, "hungarian": 1}
 
 
 @kernel
-def weigh_links(links: np.ndarray, scores: np.ndarray, peaks: np.ndarray, power: float) -> np.ndarray:
-    """What candidates are ranked by: their score times the heights of their two peaks to a power.
+def link_ranks(links: np.ndarray, scores: np.ndarray, peaks: np.ndarray, peak_weight: float) -> np.ndarray:
+    """float32 ``(M,)``: scores times the heights of both peaks, which are raised to ``peak_weight``.
 
-    A limb's score alone cannot tell a keypoint from a weak peak that lies on the same limb, nearer to the
-    other end: the field there is as strong.
+    A weak maximum beside a true one has limbs as good as the true one's; only its height tells it apart.
     """
-    if power == 0.0:
+    if peak_weight == 0.0:
         return scores
-    ranks = np.empty_like(scores)
+    ranks, factors = np.empty_like(scores), np.empty(peaks.shape[0])
+    for n in range(peaks.shape[0]):
+        factors[n] = max(peaks[n, 2], 0.0) ** peak_weight
     for i in range(scores.size):
-        height = max(peaks[links[i, 1], 2], 0.0) * max(peaks[links[i, 2], 2], 0.0)
-        ranks[i] = scores[i] * height**power
+        ranks[i] = scores[i] * (factors[links[i, 1]] * factors[links[i, 2]])
     return ranks
 
 
@@ -143,7 +143,9 @@ def _assign_island(
     swap = shape[0] > shape[1]
     gain = np.zeros((min(shape), max(shape)))
     for n in range(members.size):
-        gain[cols[n] if swap else rows[n], rows[n] if swap else cols[n]] = scores[order[members[n]]]
+        gain[cols[n] if swap else rows[n], rows[n] if swap else cols[n]] = (
+            np.float64(scores[order[members[n]]]) ** 2
+        )
     chosen = assign(gain)
     for n in range(members.size):
         keep[members[n]] = chosen[cols[n] if swap else rows[n]] == (rows[n] if swap else cols[n])
@@ -153,8 +155,10 @@ def _assign_island(
 def match_hungarian(
     links: np.ndarray, scores: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts: np.ndarray
 ) -> np.ndarray:
-    """The part of ``order`` in which no peak serves a limb twice: the largest sum of scores per limb.
+    """The part of ``order`` in which no peak serves a limb twice: the largest sum of squared scores per limb.
 
+    With the plain sum two weak candidates outdo a strong one that shares a peak with each: the strong one is
+    right, and the weak ones are the rest of its ends. Squared, they must have over .7 of its score.
     Candidates that share no peak, not even through others, are settled apart: the sum is the same, and in
     pictures most such islands are a single candidate.
     """

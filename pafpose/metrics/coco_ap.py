@@ -17,6 +17,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pafpose.errors import PafposeError
 from pafpose.fields import People
+from pafpose.metrics.match import match_detections
 from pafpose.skeleton import Skeleton
 
 Detection = dict[str, Any]  # image_id, category_id, keypoints (3 numbers each, flat), score
@@ -121,13 +122,18 @@ def coco_ap(
     *,
     max_dets: int = 20,
     areas: Sequence[str] = ("all", "medium", "large"),
+    backend: str = "fast",
 ) -> dict[str, float]:
     """COCO's ten keypoint numbers in 0..1; 0 without detections and where there is no ground truth.
 
     ``ground_truth`` is a COCO dict (images, annotations, categories) in the data set's own keypoint
     order. With ``areas=("all",)`` the numbers by size of person are left out, which saves
-    time. Raises ``PafposeError`` for detections of photos that it does not list.
+    time. ``backend``: ``fast`` is pycocotools with its two innermost steps compiled or taken at once,
+    ``pycocotools`` is pycocotools alone; the numbers are equal. Raises ``PafposeError`` for detections of
+    photos that it does not list, and for other backends.
     """
+    if backend not in BACKENDS:
+        raise PafposeError(f"evaluate.backend={backend!r}: choose one of {', '.join(BACKENDS)}")
     known = {image["id"] for image in ground_truth["images"]}
     strange = sorted({d["image_id"] for d in detections} - known)
     if strange:
@@ -139,7 +145,8 @@ def coco_ap(
         return {name: 0.0 for name, _, area in _NUMBERS if area in areas}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         truth = _coco_truth(ground_truth, skeleton)
-        return _summary(_run_cocoeval(detections, truth, skeleton, max_dets=max_dets, areas=areas))
+        kind = BACKENDS[backend]
+        return _summary(_run_cocoeval(detections, truth, skeleton, max_dets=max_dets, areas=areas, kind=kind))
 
 
 def _by_photo(detections: Iterable[Detection]) -> dict[int, list[Detection]]:
@@ -206,7 +213,7 @@ def _annotation(annotation: Mapping[str, Any], number: int, columns: Sequence[in
 
 
 class _Evaluation(COCOeval):
-    """COCOeval whose similarities of one photo are taken at once; the same numbers, in less time."""
+    """COCOeval whose similarities of a photo are taken at once and whose matching is compiled."""
 
     def computeOks(self, imgId: int, catId: int) -> Any:
         """OKS ``(detections, people)``, surest detections first; an empty list where there is no pair."""
@@ -217,6 +224,36 @@ class _Evaluation(COCOeval):
         xy = np.array([found[n]["keypoints"] for n in order], np.float64).reshape(len(order), -1, 3)[..., :2]
         variances = (2 * np.asarray(self.params.kpt_oks_sigmas)) ** 2
         return np.stack([_oks(xy, person, variances) for person in people], 1)
+
+    def evaluateImg(
+        self, imgId: int, catId: int, aRng: Sequence[float], maxDet: int
+    ) -> dict[str, Any] | None:
+        """Matches of one photo for people of an area range, in the form that ``accumulate`` takes."""
+        people, found = self._gts[imgId, catId], self._dts[imgId, catId]
+        if not people and not found:
+            return None
+        ignored = np.array([bool(g["ignore"]) or not aRng[0] <= g["area"] <= aRng[1] for g in people], bool)
+        order = np.argsort(ignored, kind="mergesort")
+        scores = np.array([d["score"] for d in found], np.float64)
+        surest = np.argsort(-scores, kind="mergesort")[:maxDet]
+        ignored, thresholds = ignored[order], np.asarray(self.params.iouThrs, np.float64)
+        crowd = np.array([bool(people[g]["iscrowd"]) for g in order], bool)
+        matches = np.full((len(thresholds), len(surest)), -1)
+        if people and found:
+            similarity = np.ascontiguousarray(self.ious[imgId, catId][:, order])
+            matches = match_detections(similarity, ignored, crowd, thresholds)
+        outside = np.array([not aRng[0] <= found[d]["area"] <= aRng[1] for d in surest], bool)
+        missed = matches < 0
+        skipped = ignored[matches] if people else np.zeros_like(missed)
+        return {
+            "dtScores": scores[surest].tolist(),
+            "dtMatches": ~missed,
+            "dtIgnore": np.where(missed, outside, skipped),
+            "gtIgnore": ignored,
+        }
+
+
+BACKENDS: dict[str, type[COCOeval]] = {"fast": _Evaluation, "pycocotools": COCOeval}
 
 
 def _oks(xy: np.ndarray, person: Mapping[str, Any], variances: np.ndarray) -> np.ndarray:
@@ -238,10 +275,16 @@ def _oks(xy: np.ndarray, person: Mapping[str, Any], variances: np.ndarray) -> np
 
 
 def _run_cocoeval(
-    detections: Sequence[Detection], truth: COCO, skeleton: Skeleton, *, max_dets: int, areas: Sequence[str]
+    detections: Sequence[Detection],
+    truth: COCO,
+    skeleton: Skeleton,
+    *,
+    max_dets: int,
+    areas: Sequence[str],
+    kind: type[COCOeval],
 ) -> COCOeval:
     found = truth.loadRes([d | {"category_id": 1} for d in detections])  # copies: loadRes writes into them
-    evaluation = _Evaluation(truth, found, "keypoints")
+    evaluation = kind(truth, found, "keypoints")
     params = evaluation.params
     params.kpt_oks_sigmas = np.array([skeleton.sigmas[k] for k in skeleton.scored])
     params.maxDets = [max_dets]

@@ -104,7 +104,9 @@ def _decode_again(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Ev
     OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
     skeleton, decoder = api.build_skeleton(config), api.build_decoder(config)
     started = time.perf_counter()
-    metrics, detections = evaluate_saved(saved, decoder, skeleton=skeleton, device=choose_device(cfg.device))
+    metrics, detections = evaluate_saved(
+        saved, decoder, skeleton=skeleton, device=choose_device(cfg.device), backend=cfg.evaluate.backend
+    )
     metrics["seconds"] = time.perf_counter() - started
     return Evaluated(str(saved.folder), metrics, detections, saved.ground_truth, skeleton)
 

@@ -333,13 +333,19 @@ def find_links(peaks, paf, skeleton, settings, stride):
         for a, b in itertools.product(*sides):
             score = score_pair(peaks[a], peaks[b], fields, settings, stride)
             if score is not None:
-                height = max(peaks[a][3], 0) * max(peaks[b][3], 0)
-                rank = np.float32(np.float32(score) * height**settings.peak_power)
-                found.append((rank, limb, a, b, np.float32(score)))
-        found.sort(key=lambda link: (-link[0], *link[1:4]))
-        result += best_sum(found, *sides) if settings.matching == "hungarian" else greedy(found)
-    result.sort(key=lambda link: (-link[0], *link[1:4]))
-    return [(score, *link) for _, *link, score in result]
+                found.append((np.float32(score), limb, a, b))
+        found.sort(key=lambda link: (-rank(link, peaks, settings), *link[1:]))
+        ranks = [rank(link, peaks, settings) for link in found]
+        result += best_sum(found, ranks, *sides) if settings.matching == "hungarian" else greedy(found)
+    return sorted(result, key=lambda link: (-rank(link, peaks, settings), *link[1:]))
+
+
+def rank(link, peaks, settings):
+    """What decides which limb comes first: its score, and how high its peaks are."""
+    if settings.peak_weight == 0:
+        return link[0]
+    first, second = (peaks[n][3] ** settings.peak_weight for n in link[2:])
+    return np.float32(np.float64(link[0]) * (first * second))
 
 
 def greedy(found):
@@ -350,12 +356,12 @@ def greedy(found):
     return kept
 
 
-def best_sum(found, firsts, seconds):
+def best_sum(found, ranks, firsts, seconds):
     gain = np.zeros((len(firsts), len(seconds)))
-    for score, _, a, b, _ in found:
-        gain[firsts.index(a), seconds.index(b)] = score
+    for (_, _, a, b), value in zip(found, ranks, strict=True):
+        gain[firsts.index(a), seconds.index(b)] = np.float64(value) ** 2
     chosen = {(firsts[i], seconds[j]) for i, j in zip(*linear_sum_assignment(-gain), strict=True)}
-    return [link for link in found if link[2:4] in chosen]
+    return [link for link in found if link[2:] in chosen]
 
 
 # --- people

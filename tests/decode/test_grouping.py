@@ -17,10 +17,11 @@ def plan_of(skeleton, **settings):
     return make_plan(skeleton, DecodeSettings(**settings), stride=8, heatmap_sigma=7)
 
 
-def grouped(skeleton, kinds, links, **settings):
+def grouped(skeleton, kinds, links, heights=None, **settings):
     """People as sets of peak numbers: ``kinds`` of the peaks (ascending), links (limb, a, b, score)."""
     settings = {"min_keypoints": 1, "min_score": 0, **settings}
     peaks = np.array([[number, 0, 1.0] for number in range(len(kinds))]).reshape(-1, 3)
+    peaks[:, 2] = 1.0 if heights is None else heights
     starts = np.searchsorted(kinds, np.arange(skeleton.num_keypoints + 1)).astype(np.int64)
     table = np.array([link[:3] for link in links], np.int32).reshape(-1, 3)
     scores = np.array([link[3] for link in links], np.float32)
@@ -43,7 +44,7 @@ def test_assignment_is_optimal(rng):
         assert gain[np.arange(rows), chosen].sum() == pytest.approx(best)
 
 
-def test_greedy_takes_the_best_and_hungarian_the_best_sum(coco18):
+def test_greedy_takes_the_best_and_hungarian_the_best_sum_of_squares(coco18):
     shoulder_elbow = limb(coco18, "left_shoulder", "left_elbow")
     kinds = [5, 5, 7, 7]
     links = [(shoulder_elbow, 0, 2, 0.9), (shoulder_elbow, 0, 3, 0.8), (shoulder_elbow, 1, 2, 0.8)]
@@ -51,6 +52,25 @@ def test_greedy_takes_the_best_and_hungarian_the_best_sum(coco18):
     assert set(greedy) == {frozenset({0, 2}), frozenset({1}), frozenset({3})}
     optimal = grouped(coco18, kinds, links, matching="hungarian")[0]
     assert set(optimal) == {frozenset({0, 3}), frozenset({1, 2})}
+
+
+def test_hungarian_does_not_trade_a_strong_limb_for_two_weak_ones(coco18):
+    shoulder_elbow = limb(coco18, "left_shoulder", "left_elbow")
+    kinds = [5, 5, 7, 7]
+    links = [(shoulder_elbow, 0, 2, 0.9), (shoulder_elbow, 0, 3, 0.6), (shoulder_elbow, 1, 2, 0.6)]
+    found = grouped(coco18, kinds, links, matching="hungarian")[0]
+    assert set(found) == {frozenset({0, 2}), frozenset({1}), frozenset({3})}
+
+
+@pytest.mark.parametrize("matching", MATCHING)
+@pytest.mark.parametrize(("peak_weight", "partner"), [(0, 3), (0.5, 2)])
+def test_a_weak_maximum_beside_a_true_one_comes_second(coco18, matching, peak_weight, partner):
+    """Elbow 3 is noise beside elbow 2: its limb scores as well, and its height gives it away."""
+    shoulder_elbow = limb(coco18, "left_shoulder", "left_elbow")
+    links = [(shoulder_elbow, 0, 2, 0.9), (shoulder_elbow, 0, 3, 0.91), (shoulder_elbow, 1, 3, 0.1)]
+    heights = [1.0, 1.0, 0.9, 0.2]
+    found = grouped(coco18, [5, 5, 7, 7], links, heights, matching=matching, peak_weight=peak_weight)[0]
+    assert frozenset({0, partner}) in found
 
 
 def test_redundant_limbs_vote_and_never_split(coco18):

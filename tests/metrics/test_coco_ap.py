@@ -118,6 +118,29 @@ def test_equals_pycocotools_with_crowds_and_people_without_keypoints(rng, coco18
     assert quick == {name: scores[name] for name in ("AP", "AP50", "AP75", "AR", "AR50", "AR75")}
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_backends_are_equal_bit_by_bit(coco18, seed):
+    """Crowds, people without keypoints, ties of scores and of similarity, photos without one or the other."""
+    rng = np.random.default_rng(seed)
+    truth = make_truth(rng, coco18, (2, 0, 3, 1, 25, 6))
+    detections = noisy_detections(rng, truth, noise=float(rng.uniform(1, 8)))
+    detections += [dict(d) for d in detections[::3]]  # the same people once more, with the same scores
+    detections = [d for d in detections if d["image_id"] != truth["images"][0]["id"]]
+    for annotation in truth["annotations"]:
+        annotation["iscrowd"] = int(rng.random() < 0.15)
+        annotation["area"] = float(np.exp(rng.uniform(5, 11)))
+        if rng.random() < 0.2:
+            annotation |= {"keypoints": [0] * 51, "num_keypoints": 0}
+    fast = coco_ap(detections, truth, coco18, max_dets=10)
+    assert fast == coco_ap(detections, truth, coco18, max_dets=10, backend="pycocotools")
+    assert 0 < fast["AP"] < 1
+
+
+def test_unknown_backends_are_refused(rng, coco18):
+    with pytest.raises(PafposeError, match="fast, pycocotools"):
+        coco_ap([], make_truth(rng, coco18), coco18, backend="quick")
+
+
 def test_nothing_found_is_zero_and_silent(rng, coco18, capsys):
     truth = make_truth(rng, coco18)
     metric = KeypointAP()
