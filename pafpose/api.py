@@ -11,7 +11,7 @@ from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 
 if TYPE_CHECKING:
-    from pafpose.data import PoseDataModule
+    from pafpose.data.loaders import PoseLoaders
     from pafpose.decode import Decoder
     from pafpose.evaluation import Predictor
     from pafpose.models import PoseNetwork
@@ -50,7 +50,7 @@ def build_decoder(cfg: Config) -> Decoder:
     )
 
 
-def build_datamodule(cfg: Config) -> PoseDataModule:
+def build_datamodule(cfg: Config) -> PoseLoaders:
     """Loaders of one data set; complains of missing files in ``setup()``, not here."""
     from pafpose.data import AugmentSettings
     from pafpose.evaluation import EvaluateSettings

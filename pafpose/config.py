@@ -42,9 +42,16 @@ def _fresh_run_dir(task: str) -> str:
     return str(Path("outputs", task, "runs", stamp).resolve())
 
 
+def _precision(value: str) -> str:
+    from pafpose.utils.precision import choose  # imports torch
+
+    return choose(value)
+
+
 def register_resolvers() -> None:
-    """Make ``${run_dir:task}`` known to OmegaConf; one value per composed config."""
+    """Make ``${run_dir:task}``, one value per composed config, and ``${precision:value}`` known."""
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("precision", _precision, replace=True)
 
 
 register_resolvers()

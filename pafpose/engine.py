@@ -21,6 +21,7 @@ from pafpose.config import Config, build, plain
 from pafpose.errors import PafposeError
 from pafpose.models.summary import describe, summarise
 from pafpose.module import PoseModule
+from pafpose.pace import shorten
 from pafpose.utils.log import print_config, quiet_known_warnings
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ def _train(cfg: DictConfig) -> dict[str, float]:
     refuse_ddp_sweep(cfg)
     quiet_known_warnings()
     folder = Path(cfg.paths.output_dir)
+    if cfg.max_minutes is not None and alone(cfg) and not cfg.ckpt_path:
+        shorten(cfg)
     if cfg.seed is not None:
         seed_everything(cfg.seed, workers=True, verbose=False)
     module = PoseModule(plain(cfg))
@@ -77,13 +80,22 @@ def find_resumable(path: str) -> Path:
     return file
 
 
+def in_sweep() -> bool:
+    """Whether this run is one job of ``-m``."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def alone(cfg: DictConfig) -> bool:
+    """Whether nothing else must count the same steps: neither the jobs of a sweep nor other devices."""
+    return not in_sweep() and cfg.trainer.devices in (1, "1") and int(cfg.trainer.num_nodes) == 1
+
+
 def refuse_ddp_sweep(cfg: DictConfig) -> None:
     """Processes that DDP starts would re-run the whole sweep with other choices: refuse, name the way out."""
-    sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     strategy, devices = str(cfg.trainer.strategy), str(cfg.trainer.devices)
     relaunches = strategy.startswith("ddp") and "spawn" not in strategy and "fork" not in strategy
     several = devices not in ("1", "auto") or int(cfg.trainer.num_nodes) > 1
-    if sweep and relaunches and several:
+    if in_sweep() and relaunches and several:
         raise PafposeError(
             f"trainer.strategy={strategy} with several processes cannot be combined with -m: every process "
             "would start the whole sweep again, with different choices on its ranks. Use "

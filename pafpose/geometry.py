@@ -94,6 +94,12 @@ def rotation(degrees: float) -> np.ndarray:
     return np.array([[c, -s, 0.0], [s, c, 0.0]])
 
 
+def scale_of(matrix: np.ndarray) -> float:
+    """By how much a matrix enlarges: the side of what it makes of a unit square."""
+    (a, b, _), (c, d, _) = matrix.tolist()
+    return math.sqrt(abs(a * d - b * c))
+
+
 def transform_points(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """Move points ``(..., 2)`` by a matrix ``(2, 3)``; float64 out."""
     return np.asarray(xy, np.float64) @ matrix[:, :2].T + matrix[:, 2]
@@ -107,12 +113,12 @@ def transform_boxes(matrix: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     in the turned box, so quarter turns and mirrors are exact.
     """
     boxes = np.asarray(boxes, np.float64)
-    (a, b), (c, d) = np.square(np.asarray(matrix, np.float64)[:, :2]).tolist()
+    (a, b, _), (c, d, _) = np.asarray(matrix, np.float64).tolist()
     centre = transform_points(matrix, boxes[..., :2] + boxes[..., 2:] / 2)
-    w, h = boxes[..., 2], boxes[..., 3]
-    around = np.sqrt(np.stack([a * w * w + b * h * h, c * w * w + d * h * h], -1))
-    area = w * h * abs(float(np.linalg.det(np.asarray(matrix, np.float64)[:, :2])))
-    sides = around * np.sqrt(area / np.maximum(around.prod(-1), 1e-12))[..., None]
+    squares = np.square(boxes[..., 2:])
+    around = np.sqrt(squares @ np.array(((a * a, c * c), (b * b, d * d))))
+    area = boxes[..., 2] * boxes[..., 3] * abs(a * d - b * c)
+    sides = around * np.sqrt(area / np.maximum(around[..., 0] * around[..., 1], 1e-12))[..., None]
     return np.concatenate([centre - sides / 2, sides], -1)
 
 

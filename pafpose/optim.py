@@ -14,6 +14,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from pafpose.config import Config, build, plain
 from pafpose.errors import PafposeError
 
+PARTS = ("backbone", "head", "refinement")
+APART = ("depthwise", "output")  # kinds of weights that some optimisers treat apart
+KINDS = ("weights", *APART, "bias", "norm")
+
 
 @dataclass(frozen=True)
 class GroupSettings:
@@ -52,15 +56,16 @@ def part_of(name: str) -> str:
 
 
 def parameter_groups(
-    network: nn.Module, settings: GroupSettings, *, lr: float, weight_decay: float
+    network: nn.Module, settings: GroupSettings, *, lr: float, weight_decay: float, apart: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """Group the trainable parameters: part x (weights, bias, norm), each with its rate and decay.
 
-    Depthwise layers have groups of their own when their decay differs.
+    Weights of the kinds in ``apart`` (depthwise; output: layers that predict fields) have groups of their
+    own, depthwise ones also when their decay differs.
     """
-    apart = settings.depthwise_decay != 1
+    kept_apart = {*apart, *(["depthwise"] if settings.depthwise_decay != 1 else [])}
     kinds = {
-        id(parameter): _kind(module, name, depthwise=apart)
+        id(parameter): _kind(module, name, kept_apart)
         for module in network.modules()
         for name, parameter in module.named_parameters(recurse=False)
     }
@@ -79,14 +84,16 @@ def parameter_groups(
     return list(groups.values())
 
 
-def _kind(module: nn.Module, name: str, *, depthwise: bool) -> str:
-    """What a module's own parameter is: norm (BatchNorm, PReLU), bias, weights, or depthwise when asked."""
+def _kind(module: nn.Module, name: str, apart: set[str]) -> str:
+    """A module's own parameter: norm (BatchNorm, PReLU), bias, weights; when apart depthwise or output."""
     if not isinstance(module, nn.Conv2d | nn.Linear):
         return "norm"
     if name == "bias":
         return "bias"
+    if "output" in apart and getattr(module, "predicts_fields", False):
+        return "output"
     alone = isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
-    return "depthwise" if depthwise and alone else "weights"
+    return "depthwise" if "depthwise" in apart and alone else "weights"
 
 
 def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
@@ -94,8 +101,17 @@ def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
     config = dict(plain(node))
     settings = GroupSettings(**(config.pop("groups", None) or {}))
     groups = parameter_groups(
-        network, settings, lr=float(config["lr"]), weight_decay=float(config.get("weight_decay", 0.0))
+        network,
+        settings,
+        lr=float(config["lr"]),
+        weight_decay=float(config.get("weight_decay", 0.0)),
+        apart=APART if "adamw" in config else (),
     )
+    if unknown := {*config.get("adamw", ())} - {*PARTS, *KINDS}:
+        raise PafposeError(
+            f"optimizer.adamw={list(config['adamw'])}: no {sorted(unknown)}; choose of "
+            + ", ".join(PARTS + KINDS)
+        )
     optimizer: Optimizer = build(config, params=groups)
     return optimizer
 

@@ -7,20 +7,20 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
 from pytorch_lightning import Trainer
 from torch.nn.parallel import DistributedDataParallel
 
 import pafpose
 from pafpose.config import plain
 from pafpose.data.records import Batch
-from pafpose.data.sampling import SeededSampler
 from pafpose.fields import Fields
 from pafpose.module import PoseModule
 
@@ -143,26 +143,55 @@ def test_ap_is_exactly_that_of_one_process(tmp_path: Path) -> None:
     assert 0.05 < one["val/AP"] < 0.99
 
 
-def test_ranks_share_an_epoch_without_overlap() -> None:
-    """What Lightning makes of our sampler: every sample once, but for the padding of the last."""
+class Noting(pl.LightningModule):
+    """Trains nothing; writes down which samples each step of this rank was given."""
 
-    def shares(epoch: int) -> list[list[tuple[int, int]]]:
-        ranks = []
-        for rank in range(2):
-            ours = SeededSampler(7, seed=3)
-            ours.start_at(epoch)
-            sampler = DistributedSamplerWrapper(ours, num_replicas=2, rank=rank, shuffle=True, seed=0)
-            sampler.set_epoch(epoch)
-            ranks.append(list(sampler))
-        return ranks
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.folder, self.steps = folder, []
 
-    first, second = shares(0), shares(1)
-    assert len(first[0]) == len(first[1]) == 4
-    assert sorted({index for rank in first for index, _ in rank}) == list(range(7))
-    assert len(set(first[0]) & set(first[1])) <= 1  # the one that pads
-    assert first != second
-    plain_order = SeededSampler(7, seed=3)
-    assert set(plain_order) == {pair for rank in first for pair in rank}  # crops do not depend on the ranks
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        self.steps.append([zlib.crc32(image.contiguous().numpy().tobytes()) for image in batch.image])
+        return self.weight.square().sum()
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        pass
+
+    def on_train_end(self) -> None:
+        (self.folder / f"{self.trainer.world_size}.{self.global_rank}.json").write_text(
+            json.dumps(self.steps)
+        )
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 1e-3)
+
+
+def train_on_shares(folder: Path, world: int) -> list[list[list[int]]]:
+    """What each rank of ``world`` was given, step by step; the batches of all ranks together are of 4."""
+    batch = f"data.batch_size={4 // world}"
+    cfg = pafpose.load_config(
+        [*SMALL, *SYNTHETIC, f"data.root={folder}/data", "data.train_count=14", "augment.rotation=40", batch]
+    )
+    trainer = Trainer(
+        accelerator="cpu", strategy="ddp_spawn" if world > 1 else "auto", devices=world, max_steps=7,
+        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        limit_val_batches=0, num_sanity_val_steps=0, log_every_n_steps=1,
+    )  # fmt: skip
+    trainer.fit(Noting(folder), datamodule=pafpose.build_datamodule(cfg))
+    return [json.loads((folder / f"{world}.{rank}.json").read_text()) for rank in range(world)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 4])
+def test_a_step_of_all_ranks_has_the_samples_of_one_process(tmp_path: Path, world: int) -> None:
+    """Step by step over more than one epoch, through Lightning."""
+    (alone,), shares = train_on_shares(tmp_path, 1), train_on_shares(tmp_path, world)
+    assert len(alone) == 7 and all(len(share) == 7 for share in shares)
+    for step, whole in enumerate(alone):
+        parts = [crc for share in shares for crc in share[step]]
+        assert sorted(parts) == sorted(whole), f"step {step}"
+    assert len({crc for step in alone for crc in step}) == 28  # every crop its own
 
 
 TINY = [*SMALL, *SYNTHETIC, "data.batch_size=2", "trainer.max_steps=3", "trainer.val_check_interval=2"]

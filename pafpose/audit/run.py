@@ -18,6 +18,7 @@ from pafpose.audit.sides import exchanged
 from pafpose.data import formats
 from pafpose.data.coco import layout, require
 from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.loaders import PoseLoaders
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 
@@ -64,8 +65,12 @@ class Audit:
         return {**head, "problems": self.problems, "splits": self.figures, "kinds": kinds}
 
 
-def run_audit(data: PoseDataModule, settings: AuditSettings) -> Audit:
+def run_audit(data: PoseLoaders, settings: AuditSettings) -> Audit:
     """Audit the splits of a data module; nothing is written, and nothing raised for what is found."""
+    if not isinstance(data, PoseDataModule):
+        raise PafposeError(
+            f"{data.name}: a mix has no annotations of its own; audit each set by itself: data=..."
+        )
     data.prepare_data()
     audit = Audit(str(data.name), data.skeleton, settings.fatal_kinds)
     for split in settings.splits:

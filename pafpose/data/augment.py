@@ -1,4 +1,4 @@
-"""Augmentation: one random 2x3 matrix per sample, and colour changes named in YAML.
+"""Augmentation: its settings, and one random 2x3 matrix per sample.
 
 The matrix maps photo pixels to crop pixels; picture, masks, boxes and keypoints are all moved by it.
 """
@@ -6,15 +6,60 @@ The matrix maps photo pixels to crop pixels; picture, masks, boxes and keypoints
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pafpose import geometry
+from pafpose.data.colour import ColourSettings
 from pafpose.errors import PafposeError
+
+FILLS = ("background", "noise", "grey")
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """``augment.occlusion`` and ``augment.cutout``: rectangles that cover a part of the crop."""
+
+    p: float = 0.0  # probability that a sample gets any
+    count: tuple[int, int] = (1, 2)  # fewest and most
+    size: tuple[float, float] = (
+        0.1,
+        0.3,
+    )  # sides; share of the person's height (occlusion), of the crop (cutout)
+    fill: str = "noise"  # background: of a photo without people, noise where there is none
+
+    def __post_init__(self) -> None:
+        _convert(self, p=float, count=_counts, size=_range)
+        _check(0 <= self.p <= 1, self, "p", "is a probability: choose 0 to 1")
+        _check(
+            0 < self.size[0] <= self.size[1] <= 4, self, "size", "needs [smallest, largest], above 0, up to 4"
+        )
+        _check(self.fill in FILLS, self, "fill", f"must be one of {', '.join(FILLS)}")
+
+
+@dataclass(frozen=True)
+class PasteSettings:
+    """``augment.paste``: people cut out of other photos by their masks, put in front of those in the crop."""
+
+    p: float = 0.0  # probability that a sample gets any
+    count: tuple[int, int] = (1, 2)  # fewest and most
+    height: tuple[float, float] = (0.6, 1.2)  # of a pasted person, as a share of the neighbour's
+    apart: tuple[float, float] = (0.3, 1.0)  # between the centres of the two, in mean widths of their boxes
+    min_height: float = 64.0  # px of the photo that a person is cut out of; smaller ones would be blurs
+
+    def __post_init__(self) -> None:
+        _convert(self, p=float, count=_counts, height=_range, apart=_range, min_height=float)
+        _check(0 <= self.p <= 1, self, "p", "is a probability: choose 0 to 1")
+        _check(
+            0 < self.height[0] <= self.height[1] <= 4,
+            self,
+            "height",
+            "needs [lowest, highest], above 0, up to 4",
+        )
+        _check(0 <= self.apart[0] <= self.apart[1], self, "apart", "needs [least, most], 0 or more")
+        _check(self.min_height > 0, self, "min_height", "is a height in pixels: choose above 0")
 
 
 @dataclass(frozen=True)
@@ -30,11 +75,20 @@ class AugmentSettings:
     rotation_p: float = 1.0  # probability of a turn
     shift: float = 40.0  # px of the crop, largest shift of the centre each way
     flip: float = 0.5  # probability of a mirror
+    occlusion: PatchSettings = field(
+        default_factory=lambda: PatchSettings(size=(0.25, 0.75), fill="background")
+    )
+    cutout: PatchSettings = field(default_factory=PatchSettings)
+    paste: PasteSettings = field(default_factory=PasteSettings)
+    colour: ColourSettings = field(default_factory=ColourSettings)
     photometric: tuple[Mapping[str, Any], ...] = ()  # albumentations: {name: ..., p: ..., ...}
 
     def __post_init__(self) -> None:
         _convert(self, crop=int, target_dist=float, scale_p=float, rotation=float, rotation_p=float)
         _convert(self, shift=float, flip=float, scale=_range, photometric=_entries)
+        for key, kind in (("occlusion", PatchSettings), ("cutout", PatchSettings), ("paste", PasteSettings)):
+            _nest(self, key, kind)
+        _nest(self, "colour", ColourSettings)
         for key in ("scale_p", "rotation_p", "flip"):
             _check(0 <= getattr(self, key) <= 1, self, key, "is a probability: choose 0 to 1")
         _check(self.crop > 0, self, "crop", "is a side in pixels: choose a multiple of head.stride")
@@ -74,60 +128,27 @@ def crop_matrix(draw: Draw, *, centre: tuple[float, float], scale: float, crop: 
 
     ``scale`` is crop pixels per photo pixel before the draw's own factor.
     """
-    middle = (crop - 1) / 2
-    matrix = geometry.compose(geometry.rotation(draw.degrees), geometry.translation(-centre[0], -centre[1]))
-    matrix = matrix * (scale * draw.scale)
-    if draw.flip:
-        matrix[0] *= -1
-    return geometry.compose(geometry.translation(middle + draw.shift[0], middle + draw.shift[1]), matrix)
+    turn, factor = math.radians(draw.degrees), scale * draw.scale
+    c, s = factor * math.cos(turn), factor * math.sin(turn)
+    mirror, middle = -1.0 if draw.flip else 1.0, (crop - 1) / 2
+    (x, y), (dx, dy) = centre, draw.shift
+    a, b = mirror * c, -mirror * s
+    return np.array(((a, b, middle + dx - a * x - b * y), (s, c, middle + dy - s * x - c * y)))
 
 
-def matrix_scale(matrix: np.ndarray) -> float:
-    """Input pixels per photo pixel."""
-    return math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
-
-
-class Photometric:
-    """Colour, blur, noise: albumentations transforms named in YAML; pixels only, never geometry."""
-
-    def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        import albumentations
-
-        self._compose = albumentations.Compose([_transform(entry) for entry in entries])
-
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Change an RGB picture; the draw depends on ``rng`` alone.
-
-        albumentations 2.0.8 draws the same sequence in every worker unless it is reseeded.
-        """
-        self._compose.set_random_seed(int(rng.integers(2**31 - 1)))
-        return self._compose(image=image)["image"]
-
-
-def _transform(entry: Mapping[str, Any]) -> Any:
-    import albumentations
-
-    values = dict(entry)
-    name = str(values.pop("name"))
-    kind = getattr(albumentations, name, None)
-    if kind is None or not isinstance(kind, type):
-        raise PafposeError(
-            f"augment.photometric: albumentations {albumentations.__version__} has no transform {name!r}"
-        )
-    if not issubclass(kind, albumentations.ImageOnlyTransform):
-        raise PafposeError(
-            f"augment.photometric: {name} moves pixels, which would leave keypoints and masks behind; take "
-            "geometry from augment.scale, rotation, shift and flip, and only colour, blur or noise from here"
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # albumentations only warns of a misspelt argument
+def _nest(settings: AugmentSettings, key: str, kind: Callable[..., Any]) -> None:
+    """Make a mapping the settings class of its key; its complaints name the key."""
+    value = getattr(settings, key)
+    if isinstance(value, Mapping):
         try:
-            return kind(**values)
-        except (UserWarning, ValueError, TypeError) as error:
-            raise PafposeError(f"augment.photometric: {name}: {error}") from error
+            object.__setattr__(settings, key, kind(**value))
+        except TypeError as error:
+            raise PafposeError(f"augment.{key}: {error}; see conf/augment/default.yaml") from error
+        except PafposeError as error:
+            raise PafposeError(str(error).replace("augment.", f"augment.{key}.", 1)) from error
 
 
-def _convert(settings: AugmentSettings, **kinds: Any) -> None:
+def _convert(settings: Any, **kinds: Any) -> None:
     for key, kind in kinds.items():
         value = getattr(settings, key)
         try:
@@ -141,6 +162,13 @@ def _range(value: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
+def _counts(value: Sequence[int]) -> tuple[int, int]:
+    low, high = (int(v) for v in value)
+    if not 0 <= low <= high:
+        raise ValueError("expected [fewest, most]")
+    return low, high
+
+
 def _entries(value: Sequence[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any], ...]:
     for entry in value or ():
         if not isinstance(entry, Mapping) or "name" not in entry:
@@ -148,6 +176,6 @@ def _entries(value: Sequence[Mapping[str, Any]] | None) -> tuple[Mapping[str, An
     return tuple(value or ())
 
 
-def _check(good: bool, settings: AugmentSettings, key: str, rule: str) -> None:
+def _check(good: bool, settings: Any, key: str, rule: str) -> None:
     if not good:
         raise PafposeError(f"augment.{key}={getattr(settings, key)!r}: {rule}")

@@ -22,14 +22,6 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 
-def read_coco(
-    annotations: Path, folder: Path, skeleton: Skeleton, *, limit: int | None = None, root: Path | None = None
-) -> PoseIndex:
-    """Read one split; ``limit`` keeps the first photos by id, ``root`` is named in complaints."""
-    require(annotations, folder, layout(root or folder.parent))
-    return index_content(load_json(annotations), annotations, folder, skeleton, limit=limit)
-
-
 def index_content(
     content: Json,
     source: Path,

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-import cv2
-import torch
-from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader
+from typing import Any
 
 from pafpose.data import formats
 from pafpose.data.augment import AugmentSettings
 from pafpose.data.cache import open_index
-from pafpose.data.coco import ground_truth, layout, require
-from pafpose.data.collate import collate
-from pafpose.data.dataset import EvalDataset, PoseDataset, TrainDataset
+from pafpose.data.coco import layout, require
+from pafpose.data.dataset import EvalDataset, TrainDataset
 from pafpose.data.index import PoseIndex
-from pafpose.data.loader import ResumableLoader
-from pafpose.data.sampling import SeededSampler, list_samples
+from pafpose.data.loaders import EvaluationSize, PoseLoaders
+from pafpose.data.sampling import choose_photos, list_samples, with_background
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
@@ -29,16 +22,7 @@ from pafpose.targets.settings import MaskSettings
 log = logging.getLogger(__name__)
 
 
-class EvaluationSize(Protocol):
-    """What is needed of ``conf/evaluate``."""
-
-    @property
-    def input_size(self) -> int: ...
-    @property
-    def fit(self) -> str: ...
-
-
-class PoseDataModule(LightningDataModule):
+class PoseDataModule(PoseLoaders):
     """COCO's layout under ``root``; every key of ``conf/data`` is an argument, paths are below ``root``.
 
     Nothing is read before :meth:`setup`, which complains of missing data. A subclass that makes its data
@@ -63,6 +47,9 @@ class PoseDataModule(LightningDataModule):
         format: str = "coco",
         box_area: float = 1.0,
         sample_by: str = "person",
+        background_fraction: float | None = None,
+        subset: float | str | Sequence[int] | None = None,
+        subset_seed: int = 0,
         batch_size: int = 10,
         val_batch_size: int = 8,
         num_workers: int | None = None,
@@ -74,19 +61,18 @@ class PoseDataModule(LightningDataModule):
         index_cache: str | None = "auto",
         schedule: Mapping[str, Any] | None = None,  # read by conf/trainer, not here
     ) -> None:
-        super().__init__()
-        self.name = name
+        super().__init__(
+            name=name, skeleton=skeleton, mask=mask, evaluate=evaluate, stride=stride, seed=seed,
+            batch_size=batch_size, val_batch_size=val_batch_size,
+            num_workers=num_workers, pin_memory=pin_memory,
+        )  # fmt: skip
         self.root = Path(root)
         self.splits = {"train": (train_images, train_annotations), "val": (val_images, val_annotations)}
         self.format, self.box_area = format, box_area
         self.limits = {"train": limit_train, "val": limit_val}
-        self.skeleton, self.augment, self.mask, self.evaluate = skeleton, augment, mask, evaluate
-        self.stride = stride
-        self.seed = int(torch.initial_seed() % 2**31) if seed is None else seed
-        self.sample_by = sample_by
-        self.batch_size, self.val_batch_size = batch_size, val_batch_size
-        self.num_workers = default_workers() if num_workers is None else num_workers
-        self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self.subset, self.subset_seed = subset, subset_seed
+        self.augment = augment
+        self.sample_by, self.background_fraction = sample_by, background_fraction
         self.allow_overlap, self.on_error = allow_overlap, on_error
         self.index_cache = index_cache
         self._train: TrainDataset | None = None
@@ -94,9 +80,6 @@ class PoseDataModule(LightningDataModule):
         self._check()
 
     def _check(self) -> None:
-        for key, value in (("batch_size", self.batch_size), ("val_batch_size", self.val_batch_size)):
-            if value < 1:
-                raise PafposeError(f"data.{key}={value}: a batch needs at least one picture")
         if not 0 < self.box_area <= 1:
             raise PafposeError(f"data.box_area={self.box_area}: is a share of the box: above 0, up to 1")
         formats.find_reader(self.format)
@@ -118,7 +101,7 @@ class PoseDataModule(LightningDataModule):
         if self._val is None:
             self._val = self._val_dataset(self.read_split("val"))
         if self._train is not None and not self.allow_overlap:
-            _refuse_overlap(self._train.index, self._val.index)
+            refuse_overlap(self._train.index, self._val.index)
 
     def read_split(self, split: str, *, photos: bool = True) -> PoseIndex:
         """The annotations of ``train`` or ``val``, limits applied; ``photos=False``: no photos needed."""
@@ -143,6 +126,8 @@ class PoseDataModule(LightningDataModule):
             cache=self.index_cache if self.format == "coco" else None,  # others read further files
             reading=(self.box_area, self.on_error),
         )
+        if split == "train" and self.subset is not None:
+            index = index.select(choose_photos(index, self.subset, seed=self.subset_seed))
         index = index.head(self.limits[split] or len(index))
         log.info("%s %s: %d photos, %d people", self.name, split, len(index), len(index.keypoints))
         return index
@@ -161,10 +146,12 @@ class PoseDataModule(LightningDataModule):
                 "px^2, so there is nothing to sample; lower mask.min_keypoints or mask.min_area, or choose "
                 "data.sample_by=image"
             )
+        samples, quotas = with_background(index, samples, self.background_fraction)
         return TrainDataset(
             index,
             self.skeleton,
             samples=samples,
+            quotas=quotas,
             augment=self.augment,
             mask=self.mask,
             stride=self.stride,
@@ -205,66 +192,16 @@ class PoseDataModule(LightningDataModule):
 
     @property
     def train_records(self) -> PoseIndex:
-        """Photos and people of the training split, ``limit_train`` applied."""
+        """Photos and people of the training split, ``subset`` and ``limit_train`` applied."""
         return self.train_dataset.index
-
-    @property
-    def val_records(self) -> PoseIndex:
-        """Photos and people of the validation split, ``limit_val`` applied."""
-        return self.val_dataset.index
 
     def report_skipped(self, split: str) -> int:
         """At the end of an epoch: say how many samples of a split ``data.on_error=skip`` replaced."""
         dataset = self._train if split == "train" else self._val
         return 0 if dataset is None else dataset.report_skipped(f"{self.name} {split}")
 
-    def val_ground_truth(self) -> dict[str, Any]:
-        """The validation split as a COCO dictionary, crowds included; photos and scored keypoints as used."""
-        return ground_truth(self.val_records, self.skeleton)
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled by the seed; the last, smaller batch is left out unless it is the only one. Resumable."""
-        dataset = self.train_dataset
-        sampler = SeededSampler(len(dataset), seed=self.seed)
-        sampler.start_at(0 if self.trainer is None else self.trainer.current_epoch)
-        return self._loader(
-            dataset,
-            ResumableLoader,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            drop_last=len(dataset) >= self.batch_size,
-        )
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Every validation photo once."""
-        return self._loader(self.val_dataset, batch_size=self.val_batch_size)
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        """The validation photos."""
-        return self.val_dataloader()
-
-    def _loader(
-        self, dataset: PoseDataset, kind: type[DataLoader[Any]] = DataLoader, **how: Any
-    ) -> DataLoader[Any]:
-        # Workers are the parallelism. OpenCV's pool must be gone before they are forked: stopping it in a
-        # child waits for ever, because its threads do not exist there.
-        cv2.setNumThreads(0)
-        return kind(
-            dataset,
-            collate_fn=collate,
-            num_workers=self.num_workers,
-            pin_memory=self.pin_memory,
-            persistent_workers=self.num_workers > 0,
-            **how,
-        )
-
-
-def default_workers() -> int:
-    """Loader processes for this machine: half its cores, 1 to 8; one keeps up with a CPU's training."""
-    return min(8, max(1, len(os.sched_getaffinity(0)) // 2))
-
-
-def _refuse_overlap(train: PoseIndex, val: PoseIndex) -> None:
+def refuse_overlap(train: PoseIndex, val: PoseIndex) -> None:
     """Raise when validation photos are training photos: the same file, or one of the same name and bytes."""
     names = set(train.files.tolist())
     shared = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -12,10 +12,15 @@ from torch.utils.data import Dataset, get_worker_info
 
 from pafpose import geometry
 from pafpose.data import images as pictures
-from pafpose.data.augment import AugmentSettings, Photometric, crop_matrix, draw_geometry, matrix_scale
+from pafpose.data.augment import AugmentSettings, crop_matrix, draw_geometry
+from pafpose.data.colour import Photometric, change_colour
 from pafpose.data.index import PoseIndex
+from pafpose.data.moving import move_people
+from pafpose.data.overlays import Overlays
 from pafpose.data.records import Sample
 from pafpose.data.regions import assign_roles, ignored_cells
+from pafpose.data.sampling import Quota
+from pafpose.data.scene import Scene
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
@@ -49,6 +54,8 @@ class PoseDataset(Dataset[Sample]):
         self._skipped = torch.zeros(1 + MOST_WORKERS, dtype=torch.int64).share_memory_()
         self._told: set[str] = set()
         self.roles = assign_roles(index, skeleton, mask)
+        self._flip = np.array(skeleton.flip_keypoints, np.int64)
+        self._keep = np.arange(len(self._flip))
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -70,39 +77,37 @@ class PoseDataset(Dataset[Sample]):
             )
         return count
 
-    def _sample(
-        self,
-        photo: int,
-        image: np.ndarray,
-        *,
-        matrix: np.ndarray,
-        valid: tuple[int, int],
-        flipped: bool = False,
-    ) -> Sample:
-        """People and ignored cells of a photo that ``matrix`` moved into ``image`` (H, W, 3)."""
+    def _moved_people(
+        self, photo: int, matrix: np.ndarray, *, flipped: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Keypoints (P, K, 3) and boxes (P, 4), float32, of those who are drawn, moved by ``matrix``."""
         people = self.index.people(photo)
-        drawn = self.roles.drawn[people]
-        keypoints = self.index.keypoints[people][drawn]
-        moved = keypoints.copy()
-        moved[..., :2] = geometry.transform_points(matrix, keypoints[..., :2])
-        moved[keypoints[..., 2] == 0] = 0
-        if flipped:
-            moved = moved[:, list(self.skeleton.flip_keypoints)]
-        boxes = geometry.transform_boxes(matrix, self.index.boxes[people][drawn]).astype(np.float32)
-        ignore = ignored_cells(
+        return move_people(
+            self.index.keypoints[people],
+            self.index.boxes[people],
+            self.roles.drawn[people],
+            matrix,
+            self._flip if flipped else self._keep,
+        )
+
+    def _ignored(self, photo: int, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Cells (h, w) bool that the loss leaves out, for an input of (height, width)."""
+        return ignored_cells(
             self.index,
             photo,
             roles=self.roles,
             mask=self.mask,
             matrix=matrix,
-            cells=geometry.field_size(image.shape[:2], self.stride),
+            cells=geometry.field_size(size, self.stride),
             stride=self.stride,
         )
+
+    def _sample(self, photo: int, scene: Scene, *, matrix: np.ndarray, valid: tuple[int, int]) -> Sample:
         return Sample(
-            image=torch.from_numpy(image).permute(2, 0, 1),
-            keypoints=torch.from_numpy(moved),
-            boxes=torch.from_numpy(boxes),
-            ignore=torch.from_numpy(ignore),
+            image=torch.from_numpy(scene.image).permute(2, 0, 1),
+            keypoints=torch.from_numpy(scene.keypoints),
+            boxes=torch.from_numpy(scene.boxes),
+            ignore=torch.from_numpy(scene.ignore),
             image_id=int(self.index.ids[photo]),
             matrix=torch.from_numpy(matrix),
             valid=valid,
@@ -149,7 +154,8 @@ class TrainDataset(PoseDataset):
     """Random square crops. ``dataset[i]`` draws from torch's RNG, ``dataset[i, seed]`` from the seed.
 
     ``samples`` (S, 2) names photo and person; a person is centred and scaled to ``target_dist`` of the crop,
-    without one (-1) the photo is, its long side scaled to the crop.
+    without one (-1) the photo is, its long side scaled to the crop. ``quotas`` says how many of which belong
+    to an epoch; by default each once.
     """
 
     def __init__(
@@ -162,11 +168,14 @@ class TrainDataset(PoseDataset):
         mask: MaskSettings,
         stride: int,
         on_error: str = "raise",
+        quotas: Sequence[Quota] | None = None,
     ) -> None:
         super().__init__(index, skeleton, mask=mask, stride=stride, on_error=on_error)
         self.samples = samples
+        self.quotas = [Quota(0, len(samples), len(samples))] if quotas is None else list(quotas)
         self.augment = augment
         self._photometric = Photometric(augment.photometric) if augment.photometric else None
+        self._overlays = Overlays(index, skeleton, self.roles, augment=augment, complain=self._complain)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -181,18 +190,33 @@ class TrainDataset(PoseDataset):
         return self._guarded(lambda i: self._make(i, np.random.default_rng(seed)), item)
 
     def _make(self, item: int, rng: np.random.Generator) -> Sample:
-        photo, person = (int(n) for n in self.samples[item])
+        photo, person = self.samples[item].tolist()
         settings = self.augment
         centre, scale = self._aim(photo, person)
         draw = draw_geometry(settings, rng)
         matrix = crop_matrix(draw, centre=centre, scale=scale, crop=settings.crop)
-        path, size = self.index.path(photo), self.index.size(photo)
-        picture, shrunk = pictures.read_photo(path, size, scale=matrix_scale(matrix))
-        square = (settings.crop, settings.crop)
-        image = pictures.warp(picture, geometry.compose(matrix, geometry.invert(shrunk)), square)
+        path, square = self.index.path(photo), (settings.crop, settings.crop)
+        image = pictures.read_moved(path, self.index.size(photo), matrix, square)
+        keypoints, boxes = self._moved_people(photo, matrix, flipped=draw.flip)
+        scene = Scene(image, keypoints, boxes, self._ignored(photo, matrix, square), self.stride)
+        if self._overlays.active:
+            self._overlays.lay(scene, rng, person=self._place(photo, person), degrees=draw.degrees)
+        if settings.colour.p and rng.random() < settings.colour.p:
+            scene.image = change_colour(scene.image, settings.colour, rng)
         if self._photometric:
-            image = self._photometric(image, rng)
-        return self._sample(photo, image, matrix=matrix, valid=square, flipped=draw.flip)
+            scene.image = self._photometric(scene.image, rng)
+        return self._sample(photo, scene, matrix=matrix, valid=square)
+
+    def _place(self, photo: int, person: int) -> int:
+        """Where a person stands among those of the photo who are drawn; -1 for nobody."""
+        first = self.index.people(photo).start
+        return int(self.roles.drawn[first:person].sum()) if person >= 0 and self.roles.drawn[person] else -1
+
+    def _complain(self, error: PafposeError) -> None:
+        """Of a second photo that a sample wanted: stop, or go without it."""
+        if self.on_error == "raise":
+            raise error
+        self._count(str(error))
 
     def _aim(self, photo: int, person: int) -> tuple[tuple[float, float], float]:
         """The photo pixel to centre, and crop pixels per photo pixel before the random factor."""
@@ -240,4 +264,7 @@ class EvalDataset(PoseDataset):
         image, matrix, valid = pictures.evaluation_input(
             picture, input_size=self.input_size, fit=self.fit, stride=self.stride
         )
-        return self._sample(photo, image, matrix=matrix, valid=valid)
+        keypoints, boxes = self._moved_people(photo, matrix)
+        ignore = self._ignored(photo, matrix, image.shape[:2])
+        scene = Scene(image, keypoints, boxes, ignore, self.stride)
+        return self._sample(photo, scene, matrix=matrix, valid=valid)

@@ -27,6 +27,12 @@ class Ragged(NamedTuple):
         values = self.values[start : int(self.first[last])]
         return Ragged(values, self.first[first : last + 1] - start)
 
+    def select(self, rows: np.ndarray) -> Ragged:
+        """The given rows, copied."""
+        where = spans(self.first[:-1][rows], np.diff(self.first)[rows])
+        lengths = np.diff(self.first)[rows]
+        return Ragged(self.values[where], np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
     @staticmethod
     def of(rows: list[np.ndarray], dtype: type) -> Ragged:
         """Pack a list of 1-d arrays."""
@@ -81,6 +87,21 @@ class PoseIndex:
         """The polygons of a person as x0, y0, x1, ..."""
         return [self.polygons[q] for q in range(self.polygon_first[person], self.polygon_first[person + 1])]
 
+    def select(self, photos: np.ndarray) -> PoseIndex:
+        """The given photos, rows in ascending order, and their people, copied."""
+        counts = np.diff(self.first)[photos]
+        people = spans(self.first[:-1][photos], counts)
+        shapes = np.diff(self.polygon_first)[people]
+        return replace(
+            self,
+            **{key: getattr(self, key)[photos] for key in ("files", "ids", "sizes")},
+            first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            **{key: getattr(self, key)[people] for key in _OF_PEOPLE},
+            polygons=self.polygons.select(spans(self.polygon_first[:-1][people], shapes)),
+            polygon_first=np.concatenate([[0], np.cumsum(shapes)]).astype(np.int64),
+            rle=self.rle.select(people),
+        )
+
     def head(self, photos: int) -> PoseIndex:
         """The first photos by id, without copying what belongs to people."""
         if photos >= len(self):
@@ -99,6 +120,16 @@ class PoseIndex:
 
 
 _OF_PEOPLE = ("keypoints", "boxes", "areas", "crowd", "annotation_ids")
+
+
+def spans(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """``first[0], first[0] + 1, ..., first[1], ...``: so many numbers from each start, in one array.
+
+    >>> spans(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(first - before, lengths) + np.arange(int(np.sum(lengths)))
 
 
 def pack_masks(index: PoseIndex) -> PoseIndex:

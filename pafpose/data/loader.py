@@ -14,8 +14,8 @@ from pafpose.data.sampling import SeededSampler
 class ResumableLoader(DataLoader[Any]):
     """Tells checkpoints which pass it is in and how many batches it gave, and starts there again.
 
-    Its sampler is a :class:`SeededSampler`, alone or with Lightning's wrapper around it. Lightning finds
-    the two methods by name and calls them; batches that were given already are not loaded again.
+    Its sampler is a :class:`SeededSampler`. Lightning finds the two methods by name and calls them; batches
+    that were given already are not loaded again.
     """
 
     _given = 0  # batches of this pass that were handed out
@@ -47,9 +47,8 @@ class ResumableLoader(DataLoader[Any]):
 
     @property
     def _order(self) -> SeededSampler:
-        """Our sampler, also from within the one that shares its samples out to several processes."""
-        sampler = self.sampler
-        return sampler if isinstance(sampler, SeededSampler) else sampler.dataset._sampler  # type: ignore[attr-defined]
+        assert isinstance(self.sampler, SeededSampler)
+        return self.sampler
 
 
 class _Rest:

@@ -91,7 +91,7 @@ def in_regions(
         if counts is None:
             mark_box(pixels, height, index.boxes[person], out)
         else:
-            mark_runs(pixels, run_ends(counts), out)
+            mark_runs(pixels, height, run_ends(counts), out)
     out[pixels < 0] = False
     return out
 

@@ -43,14 +43,43 @@ def _run_ends(counts: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def mark_runs(pixels: np.ndarray, ends: np.ndarray, out: np.ndarray) -> None:
-    """Set ``out`` where the pixel of that number is in the shape; what is set already stays."""
-    if not len(ends):
+def mark_runs(pixels: np.ndarray, height: int, ends: np.ndarray, out: np.ndarray) -> None:
+    """Set ``out`` where the pixel of that number is in the shape; what is set already stays.
+
+    Rows and columns that the shape does not reach are told apart before any run is looked for.
+    """
+    if len(ends) < 2:
         return
-    first, last = ends[0], ends[-1]
+    top, bottom = _rows(ends, height)
+    first, last, runs = ends[0], ends[-1], len(ends)
     for n, pixel in enumerate(pixels):
-        if not out[n] and first <= pixel < last:
-            out[n] = np.searchsorted(ends, pixel, side="right") & 1
+        if out[n] or pixel < first or pixel >= last:
+            continue
+        y = pixel % height
+        if y < top or y >= bottom:
+            continue
+        low, high = 0, runs
+        while low < high:  # the first run that ends beyond the pixel
+            middle = (low + high) >> 1
+            if ends[middle] <= pixel:
+                low = middle + 1
+            else:
+                high = middle
+        out[n] = low & 1
+
+
+@njit(cache=True, nogil=True)
+def _rows(ends: np.ndarray, height: int) -> tuple[int, int]:
+    """The first row of a shape, and the one after its last."""
+    top, bottom = height, 0
+    for run in range(1, len(ends), 2):
+        if ends[run] == ends[run - 1]:
+            continue
+        start, stop = ends[run - 1] % height, (ends[run] - 1) % height + 1
+        if ends[run] - ends[run - 1] > stop - start:
+            return 0, height  # it goes on in the next column
+        top, bottom = min(top, start), max(bottom, stop)
+    return top, bottom
 
 
 @njit(cache=True, nogil=True)
@@ -81,4 +110,17 @@ def pixels_under_cells(
             inside = 0 <= x < width and 0 <= y < height
             out[n] = x * height + y if inside else -1
             n += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def draw_runs(ends: np.ndarray, height: int, window: tuple[int, int, int, int]) -> np.ndarray:
+    """The part ``window`` (x, y, w, h) of a mask in a photo of that height, as (h, w) uint8: 0 or 255."""
+    left, top, width, rows = window
+    out = np.zeros((rows, width), np.uint8)
+    for run in range(1, len(ends), 2):
+        for pixel in range(max(ends[run - 1], left * height), min(ends[run], (left + width) * height)):
+            x, y = pixel // height - left, pixel % height - top
+            if 0 <= y < rows:
+                out[y, x] = 255
     return out

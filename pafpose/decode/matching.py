@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0917 - numba compiles positional calls only
 """Which candidates of one limb are kept: every peak at most once per limb, greedily or optimally.
 
 Both take candidates in any order and settle equal scores by peak number, so the order does not matter.
@@ -7,22 +8,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from pafpose.decode.grouping import find_root
 from pafpose.decode.kernel import descending, descending_float32, kernel
 
 MATCHING = {"greedy": 0, "hungarian": 1}
 
 
 @kernel
-def link_ranks(links: np.ndarray, scores: np.ndarray, peaks: np.ndarray, peak_weight: float) -> np.ndarray:
-    """float32 ``(M,)``: scores times the heights of both peaks, which are raised to ``peak_weight``.
+def link_ranks(links: np.ndarray, scores: np.ndarray, peaks: np.ndarray, peak_power: float) -> np.ndarray:
+    """float32 ``(M,)``: scores times the heights of both peaks, which are raised to ``peak_power``.
 
     A weak maximum beside a true one has limbs as good as the true one's; only its height tells it apart.
     """
-    if peak_weight == 0.0:
+    if peak_power == 0.0:
         return scores
     ranks, factors = np.empty_like(scores), np.empty(peaks.shape[0])
     for n in range(peaks.shape[0]):
-        factors[n] = max(peaks[n, 2], 0.0) ** peak_weight
+        factors[n] = max(peaks[n, 2], 0.0) ** peak_power
     for i in range(scores.size):
         ranks[i] = scores[i] * (factors[links[i, 1]] * factors[links[i, 2]])
     return ranks
@@ -108,6 +110,48 @@ def assign(gain: np.ndarray) -> np.ndarray:
 
 
 @kernel
+def _islands(
+    links: np.ndarray, order: np.ndarray, members: np.ndarray, rows: int, cols: int, a0: int, b0: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates of one limb that compete with each other, directly or through others: for each of
+    ``members`` (places in ``order``) the name of its island, and ``(nodes, 2)`` number and size: the number
+    of every peak among those of its side on its island, and how many there are on the island that it names.
+    """
+    parent = np.arange(rows + cols)
+    for m in members:
+        a = find_root(parent, links[order[m], 1] - a0)
+        b = find_root(parent, rows + links[order[m], 2] - b0)
+        parent[max(a, b)] = min(a, b)
+    numbers = np.zeros((rows + cols, 3), np.int64)  # number of the peak; rows and columns of the island
+    for node in range(rows + cols):
+        root = find_root(parent, node)
+        side = 1 if node < rows else 2
+        numbers[node, 0] = numbers[root, side]
+        numbers[root, side] += 1
+    names = np.empty(members.size, np.int64)
+    for n in range(members.size):
+        names[n] = find_root(parent, links[order[members[n]], 1] - a0)
+    return names, numbers
+
+
+@kernel
+def _assign_island(
+    links: np.ndarray, scores: np.ndarray, order: np.ndarray, members: np.ndarray, rows: np.ndarray,
+    cols: np.ndarray, shape: tuple[int, int], keep: np.ndarray,
+) -> None:  # fmt: skip
+    """Keep those of ``members``, at ``rows`` and ``cols`` of a matrix, that have the largest sum together."""
+    swap = shape[0] > shape[1]
+    gain = np.zeros((min(shape), max(shape)))
+    for n in range(members.size):
+        gain[cols[n] if swap else rows[n], rows[n] if swap else cols[n]] = (
+            np.float64(scores[order[members[n]]]) ** 2
+        )
+    chosen = assign(gain)
+    for n in range(members.size):
+        keep[members[n]] = chosen[cols[n] if swap else rows[n]] == (rows[n] if swap else cols[n])
+
+
+@kernel
 def match_hungarian(
     links: np.ndarray, scores: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts: np.ndarray
 ) -> np.ndarray:
@@ -115,23 +159,37 @@ def match_hungarian(
 
     With the plain sum two weak candidates outdo a strong one that shares a peak with each: the strong one is
     right, and the weak ones are the rest of its ends. Squared, they must have over .7 of its score.
+    Candidates that share no peak, not even through others, are settled apart: the sum is the same, and in
+    pictures most such islands are a single candidate.
     """
     keep = np.zeros(order.size, np.bool_)
-    for l in range(limbs.shape[0]):  # noqa: E741
-        a0, b0 = starts[limbs[l, 0]], starts[limbs[l, 1]]
-        rows, cols = starts[limbs[l, 0] + 1] - a0, starts[limbs[l, 1] + 1] - b0
-        if rows == 0 or cols == 0:
-            continue
-        swap = rows > cols
-        gain = np.zeros((min(rows, cols), max(rows, cols)))
-        for i in order:
-            if links[i, 0] == l:
-                a, b = links[i, 1] - a0, links[i, 2] - b0
-                gain[b if swap else a, a if swap else b] = np.float64(scores[i]) ** 2
-        chosen = assign(gain)
-        for n in range(order.size):
-            i = order[n]
-            if links[i, 0] == l:
-                a, b = links[i, 1] - a0, links[i, 2] - b0
-                keep[n] = chosen[b if swap else a] == (a if swap else b)
+    of_limb = links[order, 0]
+    by_limb = np.argsort(of_limb, kind="mergesort")
+    begin = 0
+    while begin < order.size:
+        limb = of_limb[by_limb[begin]]
+        end = begin
+        while end < order.size and of_limb[by_limb[end]] == limb:
+            end += 1
+        members = by_limb[begin:end]
+        begin = end
+        a0, b0 = starts[limbs[limb, 0]], starts[limbs[limb, 1]]
+        rows, cols = starts[limbs[limb, 0] + 1] - a0, starts[limbs[limb, 1] + 1] - b0
+        names, numbers = _islands(links, order, members, rows, cols, a0, b0)
+        by_name = np.argsort(names, kind="mergesort")
+        first = 0
+        while first < members.size:
+            name = names[by_name[first]]
+            last = first
+            while last < members.size and names[by_name[last]] == name:
+                last += 1
+            island = members[by_name[first:last]]
+            first = last
+            if island.size == 1:
+                keep[island[0]] = True
+                continue
+            _assign_island(
+                links, scores, order, island, numbers[links[order[island], 1] - a0, 0],
+                numbers[rows + links[order[island], 2] - b0, 0], (numbers[name, 1], numbers[name, 2]), keep,
+            )  # fmt: skip
     return order[keep]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
+from pafpose.models.layers import keep_depthwise_fast
 from pafpose.models.normalisation import Normalise
 
 
@@ -23,6 +24,7 @@ class PoseNetwork(nn.Module):
         self.normalise = Normalise(str(getattr(backbone, "normalisation", "imagenet")))
         self.backbone = backbone
         self.head = head
+        keep_depthwise_fast(self)
         self.coarse = int(backbone.stride)  # type: ignore[arg-type]
         self.stride = int(getattr(head, "stride", self.coarse))
         wanted = self.stride * int(getattr(head, "shuffle", 1))

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from pafpose.data.coco import ground_truth
-from pafpose.data.datamodule import PoseDataModule
 from pafpose.data.index import PoseIndex
+from pafpose.data.loaders import PoseLoaders
 from pafpose.data.regions import assign_roles
 from pafpose.geometry import letterbox, pad_to_multiple, transform_boxes, transform_points
 
@@ -33,7 +33,7 @@ class Scene:
     size: tuple[int, int]  # (height, width) px of the input, multiples of the stride
 
 
-def read_scenes(data: PoseDataModule, splits: Sequence[str]) -> tuple[list[Scene], dict[str, Any]]:
+def read_scenes(data: PoseLoaders, splits: Sequence[str]) -> tuple[list[Scene], dict[str, Any]]:
     """The photos of the splits with labelled people to draw, and the COCO ground truth of all photos.
 
     Photos are numbered anew, from 1, so that the splits of one data set cannot clash. Only annotation
@@ -69,7 +69,7 @@ def stack(people: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(out)
 
 
-def _scenes(index: PoseIndex, data: PoseDataModule, offset: int) -> Iterator[Scene]:
+def _scenes(index: PoseIndex, data: PoseLoaders, offset: int) -> Iterator[Scene]:
     drawn = assign_roles(index, data.skeleton, data.mask).drawn
     least = 1 if data.mask.occluded_keypoints else 2
     for photo in range(len(index)):

@@ -1,4 +1,4 @@
-"""Arithmetic that mixed precision must not touch."""
+"""Which arithmetic a run uses, and what mixed precision must not touch."""
 
 from __future__ import annotations
 
@@ -17,3 +17,16 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
+
+
+def choose(precision: str) -> str:
+    """``auto`` becomes bf16-mixed where hardware of its own multiplies bfloat16 matrices, else 32-true.
+
+    That is so on GPUs with tensor cores for it and on CPUs with AMX; elsewhere bfloat16 saves memory, not
+    time. Any other value stays as it is.
+    """
+    if precision != "auto":
+        return precision
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"

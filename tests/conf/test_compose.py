@@ -36,7 +36,15 @@ def test_every_option_composes_and_resolves(group: str) -> None:
 def test_a_recipe_only_chooses(experiment: str) -> None:
     """So that a group named on the command line has that group's own values."""
     recipe = yaml.safe_load((conf_dir() / "experiment" / f"{experiment}.yaml").read_text())
-    assert set(recipe) <= {"defaults", "task_name", "tags", "precision", "channels_last", "seed"}
+    assert set(recipe) <= {
+        "defaults",
+        "task_name",
+        "tags",
+        "precision",
+        "channels_last",
+        "seed",
+        "max_minutes",
+    }
 
 
 @functools.cache

@@ -9,6 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pafpose.data import formats
+from pafpose.data.index import PoseIndex
+from pafpose.skeleton import Skeleton
+
 SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COCO_NAMES = ["nose", *(f"{side}_{part}" for part in SIDED for side in ("left", "right"))]
 
@@ -71,3 +75,8 @@ def write_split(
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(content))
     return file
+
+
+def read_split(annotations: Path, folder: Path, skeleton: Skeleton, **keys: Any) -> PoseIndex:
+    """One split in COCO's layout, uncached and as it stands in the file."""
+    return formats.read_index("coco", annotations, folder, skeleton, **keys)

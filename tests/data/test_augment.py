@@ -10,11 +10,10 @@ from pafpose import geometry
 from pafpose.data.augment import (
     AugmentSettings,
     Draw,
-    Photometric,
     crop_matrix,
     draw_geometry,
-    matrix_scale,
 )
+from pafpose.data.colour import Photometric
 from pafpose.errors import PafposeError
 from tests.conftest import ROOT
 
@@ -58,7 +57,7 @@ def test_crop_matrix_by_hand():
     assert move(still._replace(shift=(1.0, -3.0)), 50, 20) == [6, 2]
     assert move(still._replace(degrees=90.0), 51, 20) == pytest.approx([5, 7])
     assert move(still._replace(degrees=90.0, flip=True), 50, 21) == pytest.approx([7, 5])
-    assert matrix_scale(crop_matrix(still, centre=(0, 0), scale=0.3, crop=8)) == pytest.approx(0.3)
+    assert geometry.scale_of(crop_matrix(still, centre=(0, 0), scale=0.3, crop=8)) == pytest.approx(0.3)
 
 
 def test_draws_fill_their_ranges(rng):

@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pafpose.data import images as pictures
 from pafpose.data.datamodule import PoseDataModule
 from pafpose.errors import PafposeError
 from tests.data.coco_files import person, six_points, write_split
@@ -161,13 +162,14 @@ def test_odd_but_good_photos_are_read(root, make_data, kind):
     assert data.train_dataset.skipped == 0
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1), (300, 20000)])
-def test_tiny_and_endless_photos(tmp_path, make_data, size):
+def test_tiny_and_endless_photos(tmp_path, make_data, size, suffix):
     height, width = size
     people = [person(six_points(width / 2, height / 2, min(60, width)), box=(0, 0, width, height))]
     photo = np.full((*size, 3), 200, np.uint8)
-    write_split(tmp_path, [(photo, people)], suffix="png")
-    write_split(tmp_path, [(photo[::-1] // 2, people)], split="val", suffix="png", first_id=9)
+    write_split(tmp_path, [(photo, people)], suffix=suffix)
+    write_split(tmp_path, [(photo[::-1] // 2, people)], split="val", suffix=suffix, first_id=9)
     for sample_by in ("person", "image"):
         data = make_data(tmp_path, sample_by=sample_by, mask={"min_area": 0}, batch_size=1)
         assert loader(data, "train")[0].image.shape == (1, 3, 64, 64)
@@ -208,6 +210,37 @@ def test_ten_thousand_people_in_one_photo(tmp_path, make_data):
     assert len(make_data(tmp_path, batch_size=1).train_dataset) > 50
     assert len(data.val_ground_truth()["annotations"]) == 10_000
     assert time.perf_counter() - start < 60
+
+
+def test_people_pasted_into_and_out_of_endless_photos(tmp_path, make_data):
+    """Masks and patches as well as the photo itself; a crop never costs what the whole photo would."""
+    outline = [9900.0, 20, 10100, 20, 10100, 280, 9900, 280]
+    people = [person(six_points(10000, 150), box=(9900, 20, 200, 260), segmentation=[outline])]
+    photo = np.full((300, 20000, 3), 200, np.uint8)
+    write_split(tmp_path, [(photo, people), (photo // 2, [])])
+    overlays = {key: {"p": 1.0} for key in ("paste", "occlusion", "cutout")}
+    data = make_data(tmp_path, augment=overlays, batch_size=1)
+    data._train = data._train_dataset(data.read_split("train"))
+    seen = [data.train_dataset[0, seed] for seed in range(10)]
+    assert all(torch.isfinite(sample.keypoints).all() for sample in seen)
+    assert max(len(sample.keypoints) for sample in seen) > 1
+
+
+def test_a_slow_disk_is_waited_for_by_all_workers_at_once(root, make_data, monkeypatch):
+    read = pictures._read_bytes
+
+    def slowly(path: Path) -> np.ndarray:
+        time.sleep(0.25)
+        return read(path)
+
+    monkeypatch.setattr(pictures, "_read_bytes", slowly)
+    seconds, images = [], []
+    for workers in (0, 4):
+        start = time.perf_counter()
+        images.append([batch.image for batch in loader(make_data(root, num_workers=workers), "train")])
+        seconds.append(time.perf_counter() - start)
+    assert all(torch.equal(a, b) for a, b in zip(*images, strict=True))
+    assert seconds[0] > 3.0 and seconds[1] < 0.75 * seconds[0]
 
 
 def test_photos_that_state_no_size_and_cannot_be_opened(root, make_data, caplog):

@@ -16,10 +16,9 @@ import pytest
 
 from pafpose.data import cache
 from pafpose.data.cache import load, open_index, save
-from pafpose.data.coco import read_coco
 from pafpose.data.index import PoseIndex, Ragged, pack_masks
 from tests.conftest import skeleton_config
-from tests.data.coco_files import person, six_points, write_split
+from tests.data.coco_files import person, read_split, six_points, write_split
 
 POLYGON = [12.5, 20.1, 50.3, 22.0, 48.0, 75.9, 15.2, 70.0]
 
@@ -44,7 +43,7 @@ def opened(annotations: Path, skeleton, *, where: str | None = "auto", reads: li
     def read() -> PoseIndex:
         if reads is not None:
             reads.append(1)
-        return read_coco(annotations, photos, skeleton)
+        return read_split(annotations, photos, skeleton)
 
     photos = annotations.parent.parent / "train2017"
     return open_index(annotations, photos, skeleton, read=read, cache=where)
@@ -67,7 +66,7 @@ def test_the_second_time_nothing_is_read_and_all_is_equal(annotations, coco18):
     second = opened(annotations, coco18, reads=reads)
     assert len(reads) == 1
     assert_same(first, second)
-    assert_same(second, pack_masks(read_coco(annotations, first.folder, coco18)))
+    assert_same(second, pack_masks(read_split(annotations, first.folder, coco18)))
     assert len(second.rle[0]) and not len(second.rle[1])
     assert len(files(annotations.parent / ".pafpose")) == 1
 
@@ -129,6 +128,36 @@ def test_an_interrupted_write_leaves_nothing(annotations, coco18, monkeypatch):
     assert [path.suffix for path in files(annotations.parent / ".pafpose")] == [".index"]
 
 
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_process_killed_in_the_middle_leaves_no_poison(annotations, coco18, moment):
+    """The next one reads anew; what the killed one left is nobody's, and swept away when it is old."""
+    code = f"""
+import os, pathlib
+from pafpose.data import cache
+from tests.conftest import skeleton_config
+from pafpose.skeleton import Skeleton
+from tests.data.test_cache import opened
+die = lambda *_, **__: os.kill(os.getpid(), 9)
+cache.WORTH_IT = 1
+{"os.fsync" if moment == "fsync" else "pathlib.Path.replace"} = die
+opened(pathlib.Path({str(annotations)!r}), Skeleton.from_config(skeleton_config("coco18")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    folder = annotations.parent / ".pafpose"
+    left = files(folder)
+    assert len(left) == 1 and left[0].suffix == ".unfinished"
+    reads: list[int] = []
+    fresh = opened(annotations, coco18, reads=reads)
+    assert len(reads) == 1 and len(fresh) == 3
+    os.utime(left[0], (time.time() - 7200,) * 2)
+    content = json.loads(annotations.read_text())
+    content["annotations"][0]["keypoints"][0] += 1
+    annotations.write_text(json.dumps(content))
+    opened(annotations, coco18)
+    assert [path.suffix for path in files(folder)] == [".index"]
+
+
 def test_where_nothing_can_be_written_the_users_folder_or_none(annotations, coco18, tmp_path, caplog):
     (annotations.parent / ".pafpose").write_text("a file in the way, as good as a read-only folder")
     reads: list[int] = []
@@ -163,14 +192,14 @@ def test_sizes_that_the_file_does_not_state_are_never_cached(annotations, coco18
 
 
 def test_head_is_what_reading_fewer_gives(annotations, coco18):
-    index = read_coco(annotations, annotations.parent, coco18)
+    index = read_split(annotations, annotations.parent, coco18)
     for count in (1, 2, 3, 9):
-        assert_same(index.head(count), read_coco(annotations, annotations.parent, coco18, limit=count))
+        assert_same(index.head(count), read_split(annotations, annotations.parent, coco18, limit=count))
 
 
 def test_nobody_is_cached_too(tmp_path, coco18):
     file = write_split(tmp_path / "empty", [(np.zeros((8, 8, 3), np.uint8), [])])
-    index = pack_masks(read_coco(file, file.parent, coco18))
+    index = pack_masks(read_split(file, file.parent, coco18))
     save(index, tmp_path / "a.0.0.index")
     assert_same(load(tmp_path / "a.0.0.index", file.parent), index)
 

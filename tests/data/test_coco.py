@@ -7,18 +7,18 @@ import json
 import numpy as np
 import pytest
 
-from pafpose.data.coco import ground_truth, read_coco
+from pafpose.data.coco import ground_truth
 from pafpose.data.images import stored_size
 from pafpose.data.index import count_labelled
 from pafpose.errors import PafposeError
-from tests.data.coco_files import COCO_NAMES, person, six_points, write_split
+from tests.data.coco_files import COCO_NAMES, person, read_split, six_points, write_split
 
 GREY = np.full((60, 80, 3), 90, np.uint8)
 BOX = (5, 5, 40, 50)
 
 
 def read(file, skeleton, **keys):
-    return read_coco(file, file.parent.parent / "train2017", skeleton, **keys)
+    return read_split(file, file.parent.parent / "train2017", skeleton, **keys)
 
 
 def change(file, edit) -> None:
@@ -133,7 +133,7 @@ def test_annotations_of_unlisted_images_are_left_out(tmp_path, coco18, caplog):
 def test_ground_truth_is_the_file_again(coco_mini, coco18):
     file = coco_mini / "annotations" / "person_keypoints_val2017.json"
     original = json.loads(file.read_text())
-    truth = ground_truth(read_coco(file, coco_mini / "val2017", coco18), coco18)
+    truth = ground_truth(read_split(file, coco_mini / "val2017", coco18), coco18)
     assert truth["categories"][0]["keypoints"] == COCO_NAMES
     assert {i["id"] for i in truth["images"]} == {i["id"] for i in original["images"]}
     mine = {a["id"]: a for a in truth["annotations"]}

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from pafpose.data.images import evaluation_input, load_image, read_photo, reduction, stored_size
+from pafpose.data.augment import AugmentSettings, crop_matrix, draw_geometry
+from pafpose.data.images import (
+    FILL,
+    _Scratch,
+    evaluation_input,
+    load_image,
+    read_photo,
+    reduction,
+    stored_size,
+    warp,
+)
 from pafpose.errors import PafposeError
 
 
@@ -137,3 +148,35 @@ def test_reduction_never_leaves_enlarging_to_do():
         assert factor in (1, 2, 4, 8)
         assert factor == 1 or factor * scale <= 1
         assert factor == 8 or 2 * factor * scale > 1
+
+
+def test_moving_is_opencvs_whatever_part_of_the_photo_is_seen():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        photo = rng.integers(0, 256, (*rng.integers(1, 300, 2), 3), np.uint8)
+        draw = draw_geometry(AugmentSettings(scale=(0.3, 4)), rng)
+        centre = (float(rng.uniform(-60, 300)), float(rng.uniform(-60, 300)))
+        matrix = crop_matrix(draw, centre=centre, scale=1.0, crop=120)
+        plain = cv2.warpAffine(
+            photo, matrix, (120, 90), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(FILL,) * 3,
+        )  # fmt: skip
+        moved = warp(photo, matrix, (90, 120))
+        assert np.abs(moved.astype(int) - plain).max() <= 1  # rounding, as the frame is another
+
+
+def test_moved_pictures_do_not_share_memory():
+    photo = np.full((50, 50, 3), 7, np.uint8)
+    one = warp(photo, np.eye(2, 3), (50, 50))
+    warp(photo + 1, np.eye(2, 3), (50, 50))
+    assert (one == 7).all()
+
+
+def test_scratch_memory_is_bounded():
+    scratch = _Scratch()
+    assert scratch.array("a", (10, 10, 4)).shape == (10, 10, 4)
+    assert scratch.array("a", (5000, 5000)).size == 25_000_000
+    assert sum(array.size for array in scratch.kept.values()) <= 1 << 24
+    first = scratch.array("a", (9, 9))
+    assert np.shares_memory(first, scratch.array("a", (3, 3)))
+    assert not np.shares_memory(first, scratch.array("b", (3, 3)))

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from pafpose.data.loader import ResumableLoader
@@ -92,7 +91,7 @@ class Echo(torch.utils.data.Dataset):
 @pytest.mark.parametrize("rank", [0, 1])
 def test_shares_of_several_processes_go_on_too(rank: int) -> None:
     def loader() -> ResumableLoader:
-        shared = DistributedSamplerWrapper(SeededSampler(12, seed=1), num_replicas=2, rank=rank)
+        shared = SeededSampler(12, seed=1, rank=rank, world=2)
         return ResumableLoader(Echo(), batch_size=2, sampler=shared, collate_fn=list)
 
     first = loader()

@@ -12,11 +12,10 @@ import pytest
 
 from pafpose import geometry
 from pafpose.data.augment import AugmentSettings, crop_matrix, draw_geometry
-from pafpose.data.coco import read_coco
 from pafpose.data.regions import assign_roles, ignored_cells, in_regions
 from pafpose.data.runs import run_ends
 from pafpose.targets.settings import MaskSettings
-from tests.data.coco_files import person, six_points, write_split
+from tests.data.coco_files import person, read_split, six_points, write_split
 
 H, W = 90, 130
 
@@ -41,7 +40,7 @@ def full_mask(annotation: dict, size: tuple[int, int], region: str = "segmentati
 
 def index_of(tmp_path, coco18, people, size=(H, W)):
     file = write_split(tmp_path, [(np.zeros((*size, 3), np.uint8), people)], suffix="png")
-    return read_coco(file, tmp_path / "train2017", coco18)
+    return read_split(file, tmp_path / "train2017", coco18)
 
 
 def lookup(index, people, region="segmentation"):
@@ -203,7 +202,7 @@ def test_a_mask_of_another_size_is_refused(tmp_path, coco18):
 
 def test_coco_mini_masks_match_cocos(coco_mini, coco18):
     file = coco_mini / "annotations" / "person_keypoints_val2017.json"
-    index = read_coco(file, coco_mini / "val2017", coco18)
+    index = read_split(file, coco_mini / "val2017", coco18)
     content = {a["id"]: a for a in json.loads(file.read_text())["annotations"]}
     photo_of = index.photo_of()
     for m in range(0, len(photo_of), 3):

@@ -13,6 +13,7 @@ from pafpose.config import build
 from pafpose.errors import PafposeError
 from pafpose.models.backbones import weights
 from pafpose.models.backbones.base import Backbone
+from pafpose.models.backbones.dense import DenseBackbone
 from pafpose.models.backbones.mobilenet import MobileNetV1
 from pafpose.models.backbones.small import SmallBackbone
 from pafpose.models.backbones.timm import TimmBackbone, packaged
@@ -21,6 +22,7 @@ from pafpose.models.backbones.vgg import VGG19
 from pafpose.models.normalisation import Normalise
 
 MAKERS = {
+    "dense": DenseBackbone,
     "small": SmallBackbone,
     "vgg19": lambda **k: VGG19(weights=None, **k),
     "mobilenet_v1": MobileNetV1,

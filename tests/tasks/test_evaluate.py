@@ -174,7 +174,7 @@ def test_a_sweep_over_saved_fields(saved, tmp_path):
 
 @pytest.mark.slow
 def test_optuna_searches_the_constants_on_saved_fields(saved, tmp_path):
-    """As docs/sweeps.md has it: trials, a folder for each, the best of them known, going on with the study."""
+    """As docs/sweeps.md has it: trials, a folder for each, going on with the study."""
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install 'pafpose[sweep]'")
     import optuna
 

@@ -48,10 +48,16 @@ def empty_scene(output: nn.Conv2d, *, background: Sequence[int] = ()) -> None:
 
     With a default start the first losses are ten times larger and the first minutes go into unlearning it.
     """
+    mark_output(output)
     nn.init.normal_(output.weight, std=0.003)
     if output.bias is not None:
         nn.init.zeros_(output.bias)
         output.bias[list(background)] = 1.0
+
+
+def mark_output(layer: nn.Conv2d) -> None:
+    """Say that a layer predicts fields: optimisers may treat those apart."""
+    layer.predicts_fields = True  # type: ignore[assignment]
 
 
 Recipe = Callable[[nn.Module], None]
@@ -72,6 +78,8 @@ def start(
     but output layers start as an empty scene.
     """
     choice("head.init", init, ("published", "he", "small"))
+    for layer in (*heatmaps, *pafs):
+        mark_output(layer)
     if init == "published":
         if published is not None:
             published(head)

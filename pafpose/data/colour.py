@@ -1,0 +1,91 @@
+"""Colour changes: one linear map of RGB, which costs next to nothing, and albumentations' transforms."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pafpose.errors import PafposeError
+
+_LUMA = np.array((0.299, 0.587, 0.114))
+_TO_YIQ = np.array((_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+
+@dataclass(frozen=True)
+class ColourSettings:
+    """``augment.colour``: the largest change each way; shares of 1, the hue in degrees of its circle."""
+
+    p: float = 0.0  # probability that a sample is changed
+    brightness: float = 0.3
+    contrast: float = 0.3  # about the mean brightness of the crop
+    saturation: float = 0.4
+    hue: float = 18.0
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value, top = getattr(self, entry.name), 180 if entry.name == "hue" else 1
+            if not isinstance(value, int | float) or not 0 <= value <= top:
+                raise PafposeError(f"augment.{entry.name}={value!r}: choose 0 to {top}")
+
+
+def colour_map(settings: ColourSettings, rng: np.random.Generator, mean: float) -> np.ndarray:
+    """A random (3, 4) matrix of RGB and 1; ``mean`` is the grey that contrast leaves alone, 0 to 255."""
+    light, contrast, saturation, turn = rng.uniform(-1, 1, 4).tolist()
+    gain = (1 + settings.brightness * light) * (1 + settings.contrast * contrast)
+    angle, colourful = math.radians(settings.hue * turn), 1 + settings.saturation * saturation
+    c, s = colourful * math.cos(angle), colourful * math.sin(angle)
+    linear = gain * (_FROM_YIQ @ ((1, 0, 0), (0, c, -s), (0, s, c)) @ _TO_YIQ)
+    shift = -settings.contrast * contrast * (1 + settings.brightness * light) * mean
+    return np.column_stack([linear, np.full(3, shift)])
+
+
+def change_colour(image: np.ndarray, settings: ColourSettings, rng: np.random.Generator) -> np.ndarray:
+    """An RGB picture (H, W, 3) with brightness, contrast, saturation and hue drawn anew."""
+    return cv2.transform(image, colour_map(settings, rng, float(image[::8, ::8].mean())))
+
+
+class Photometric:
+    """Colour, blur, noise: albumentations transforms named in YAML; pixels only, never geometry."""
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        import albumentations
+
+        self._compose = albumentations.Compose([_transform(entry) for entry in entries])
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Change an RGB picture; the draw depends on ``rng`` alone.
+
+        albumentations 2.0.8 draws the same sequence in every worker unless it is reseeded.
+        """
+        self._compose.set_random_seed(int(rng.integers(2**31 - 1)))
+        return self._compose(image=image)["image"]
+
+
+def _transform(entry: Mapping[str, Any]) -> Any:
+    import albumentations
+
+    values = dict(entry)
+    name = str(values.pop("name"))
+    kind = getattr(albumentations, name, None)
+    if kind is None or not isinstance(kind, type):
+        raise PafposeError(
+            f"augment.photometric: albumentations {albumentations.__version__} has no transform {name!r}"
+        )
+    if not issubclass(kind, albumentations.ImageOnlyTransform):
+        raise PafposeError(
+            f"augment.photometric: {name} moves pixels, which would leave keypoints and masks behind; take "
+            "geometry from augment.scale, rotation, shift and flip, and only colour, blur or noise from here"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # albumentations only warns of a misspelt argument
+        try:
+            return kind(**values)
+        except (UserWarning, ValueError, TypeError) as error:
+            raise PafposeError(f"augment.photometric: {name}: {error}") from error

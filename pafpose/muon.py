@@ -1,0 +1,126 @@
+"""Muon for convolutions: all matrices of one shape are orthogonalised together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+
+from pafpose.utils.precision import choose
+
+A, B, C = 3.4445, -4.7750, 2.0315  # the polynomial a x + b x^3 + c x^5 of the publication
+ADAMW_ALWAYS = ("depthwise", "bias", "norm")  # kinds of parameters that are not matrices
+
+
+class Muon(AdamW):
+    """Momentum, orthogonalised by a Newton-Schulz iteration (K. Jordan, kellerjordan.github.io/posts/muon).
+
+    ``params`` are the groups of ``pafpose.optim.parameter_groups``. A kernel (out, in, k, k) counts as a
+    matrix (out, in k k); its step is ``lr * sqrt(max(1, out / (in k k)))`` times the nearest orthogonal
+    matrix, roughly, of its momentum. Groups whose part or kind is in ``adamw``, and whatever is no matrix,
+    take AdamW's step at ``adamw_scale`` times their rate. Batched by shape it takes a third of the time of
+    one matrix after the other, which on a CPU is a quarter of a training step.
+    """
+
+    def __init__(
+        self,
+        params: list[dict[str, Any]],
+        *,
+        lr: float = 0.05,
+        weight_decay: float = 0.05,
+        momentum: float = 0.9,
+        steps: int = 4,
+        adamw: Sequence[str] = (),
+        adamw_scale: float = 0.04,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        left = {*adamw, *ADAMW_ALWAYS}
+        groups = []
+        for group in params:
+            orthogonal = not left & {*group["name"].split("/")}
+            rate = group["lr"] * (1.0 if orthogonal else adamw_scale)
+            groups.append({**group, "lr": rate, "orthogonal": orthogonal})
+        super().__init__(groups, lr=lr, weight_decay=weight_decay, betas=(betas[0], betas[1]))
+        self.momentum, self.steps = float(momentum), int(steps)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update of all groups."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        every = self.param_groups
+        try:
+            self.param_groups = [group for group in every if not group["orthogonal"]]
+            if self.param_groups:
+                super().step()
+        finally:
+            self.param_groups = every
+        for group in every:
+            if group["orthogonal"]:
+                self._step_matrices(group)
+        return loss
+
+    def _step_matrices(self, group: dict[str, Any]) -> None:
+        params = [p for p in group["params"] if p.grad is not None]
+        if not params:
+            return
+        grads: list[Tensor] = [p.grad for p in params]
+        for p in params:
+            if "momentum_buffer" not in self.state[p]:
+                self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+                self.state[p]["step"] = torch.zeros(())  # AdamW looks for it when it loads a state
+        buffers = [self.state[p]["momentum_buffer"] for p in params]
+        torch._foreach_lerp_(buffers, grads, 1 - self.momentum)
+        ahead = torch._foreach_lerp(grads, buffers, self.momentum)  # Nesterov's look ahead
+        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+        shapes: dict[torch.Size, list[int]] = {}
+        for i, p in enumerate(params):
+            shapes.setdefault(p.shape, []).append(i)
+        for shape, members in shapes.items():
+            first = as_matrix(ahead[members[0]])
+            matrices = first.new_empty((len(members), *first.shape), dtype=fast_dtype(first.device))
+            for matrix, i in zip(matrices, members, strict=True):
+                matrix.copy_(as_matrix(ahead[i]))
+            steps = orthogonalise(matrices, self.steps)
+            rate = group["lr"] * max(1.0, matrices.shape[1] / matrices.shape[2]) ** 0.5
+            for i, step in zip(members, steps, strict=True):
+                params[i].add_(as_kernel(step, shape), alpha=-rate)
+
+
+def as_matrix(kernel: Tensor) -> Tensor:
+    """(out, in, k, k) -> (out, k k in), a view where memory is channels last; matrices stay."""
+    return kernel if kernel.ndim == 2 else kernel.permute(0, 2, 3, 1).flatten(1)
+
+
+def as_kernel(matrix: Tensor, shape: torch.Size) -> Tensor:
+    """The inverse of :func:`as_matrix`."""
+    if len(shape) == 2:
+        return matrix
+    out, channels, height, width = shape
+    return matrix.view(out, height, width, channels).permute(0, 3, 1, 2)
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on GPUs and where the CPU multiplies its matrices fast."""
+    return torch.bfloat16 if device.type == "cuda" or choose("auto") == "bf16-mixed" else torch.float32
+
+
+def orthogonalise(matrices: Tensor, steps: int) -> Tensor:
+    """(N, rows, cols) -> the same with all singular values near 1 (0.7 to 1.2 after 5 steps).
+
+    Values below about 1 / 3.4^steps of a matrix's norm come out smaller.
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.transpose(1, 2) if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.transpose(1, 2)
+        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
+        factor.diagonal(dim1=1, dim2=2).add_(A)
+        x = factor @ x
+    return x.transpose(1, 2) if tall else x
