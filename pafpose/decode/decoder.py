@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     near: float
     near_score: float
     cubic: int
-    peak_power: float
+    peak_weight: float
     hungarian: int
     min_keypoints: int
     min_score: float
@@ -69,7 +69,7 @@ def make_plan(skeleton: Skeleton, settings: DecodeSettings, *, stride: int, heat
         near=settings.near / stride,
         near_score=settings.near_score,
         cubic=INTERPOLATION[settings.interpolation],
-        peak_power=settings.peak_power,
+        peak_weight=settings.peak_weight,
         hungarian=MATCHING[settings.matching],
         min_keypoints=settings.min_keypoints,
         min_score=settings.min_score,
@@ -84,7 +84,7 @@ def group_links(
     kinds = np.empty(peaks.shape[0], np.int64)
     for k in range(plan.scored.size):
         kinds[starts[k] : starts[k + 1]] = k
-    ranks = link_ranks(links, scores, peaks, plan.peak_power)
+    ranks = link_ranks(links, scores, peaks, plan.peak_weight)
     order = rank_links(links, ranks, peaks.shape[0])
     if plan.hungarian:
         order = match_hungarian(links, ranks, order, plan.limbs, starts)

@@ -15,16 +15,16 @@ MATCHING = {"greedy": 0, "hungarian": 1}
 
 
 @kernel
-def link_ranks(links: np.ndarray, scores: np.ndarray, peaks: np.ndarray, peak_power: float) -> np.ndarray:
-    """float32 ``(M,)``: scores times the heights of both peaks, which are raised to ``peak_power``.
+def link_ranks(links: np.ndarray, scores: np.ndarray, peaks: np.ndarray, peak_weight: float) -> np.ndarray:
+    """float32 ``(M,)``: scores times the heights of both peaks, which are raised to ``peak_weight``.
 
     A weak maximum beside a true one has limbs as good as the true one's; only its height tells it apart.
     """
-    if peak_power == 0.0:
+    if peak_weight == 0.0:
         return scores
     ranks, factors = np.empty_like(scores), np.empty(peaks.shape[0])
     for n in range(peaks.shape[0]):
-        factors[n] = max(peaks[n, 2], 0.0) ** peak_power
+        factors[n] = max(peaks[n, 2], 0.0) ** peak_weight
     for i in range(scores.size):
         ranks[i] = scores[i] * (factors[links[i, 1]] * factors[links[i, 2]])
     return ranks

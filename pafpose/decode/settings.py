@@ -18,7 +18,7 @@ _AT_LEAST_ZERO = (
     "length_factor",
     "near",
     "near_score",
-    "peak_power",
+    "peak_weight",
     "min_score",
 )
 
@@ -38,7 +38,7 @@ class DecodeSettings:
     length_factor: float = 0.5
     near: float = 8.0
     near_score: float = 0.05
-    peak_power: float = 1.0
+    peak_weight: float = 0.5
     matching: str = "hungarian"
     min_keypoints: int = 3
     min_score: float = 0.2

@@ -342,9 +342,9 @@ def find_links(peaks, paf, skeleton, settings, stride):
 
 def rank(link, peaks, settings):
     """What decides which limb comes first: its score, and how high its peaks are."""
-    if settings.peak_power == 0:
+    if settings.peak_weight == 0:
         return link[0]
-    first, second = (peaks[n][3] ** settings.peak_power for n in link[2:])
+    first, second = (peaks[n][3] ** settings.peak_weight for n in link[2:])
     return np.float32(np.float64(link[0]) * (first * second))
 
 

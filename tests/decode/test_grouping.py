@@ -63,13 +63,13 @@ def test_hungarian_does_not_trade_a_strong_limb_for_two_weak_ones(coco18):
 
 
 @pytest.mark.parametrize("matching", MATCHING)
-@pytest.mark.parametrize(("peak_power", "partner"), [(0, 3), (0.5, 2)])
-def test_a_weak_maximum_beside_a_true_one_comes_second(coco18, matching, peak_power, partner):
+@pytest.mark.parametrize(("peak_weight", "partner"), [(0, 3), (0.5, 2)])
+def test_a_weak_maximum_beside_a_true_one_comes_second(coco18, matching, peak_weight, partner):
     """Elbow 3 is noise beside elbow 2: its limb scores as well, and its height gives it away."""
     shoulder_elbow = limb(coco18, "left_shoulder", "left_elbow")
     links = [(shoulder_elbow, 0, 2, 0.9), (shoulder_elbow, 0, 3, 0.91), (shoulder_elbow, 1, 3, 0.1)]
     heights = [1.0, 1.0, 0.9, 0.2]
-    found = grouped(coco18, [5, 5, 7, 7], links, heights, matching=matching, peak_power=peak_power)[0]
+    found = grouped(coco18, [5, 5, 7, 7], links, heights, matching=matching, peak_weight=peak_weight)[0]
     assert frozenset({0, partner}) in found
 
 
