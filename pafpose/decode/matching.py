@@ -69,18 +69,33 @@ def match_greedy(links: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts
 
 
 @kernel
-def assign(gain: np.ndarray) -> np.ndarray:
+def _take_best(gain: np.ndarray, row_price: np.ndarray, row_of: np.ndarray) -> np.ndarray:
+    """Rows whose best column is free take it, at prices that allow no better sum; which those are."""
+    settled = np.zeros(row_price.size, np.bool_)
+    for row in range(1, row_price.size):
+        best = np.argmax(gain[row - 1])
+        row_price[row] = -gain[row - 1, best]
+        if row_of[best + 1] == 0:
+            row_of[best + 1], settled[row] = row, True
+    return settled
+
+
+@kernel
+def assign(gain: np.ndarray) -> np.ndarray:  # noqa: PLR0912
     """For every row of a matrix of gains >= 0 with rows <= columns, its column in the assignment of
     largest sum: shortest augmenting paths with potentials (Kuhn 1955, Munkres 1957; O(rows^2 columns)).
     """
     rows, cols = gain.shape
     row_price, col_price = np.zeros(rows + 1), np.zeros(cols + 1)
     row_of, via = np.zeros(cols + 1, np.int64), np.zeros(cols + 1, np.int64)
+    settled = _take_best(gain, row_price, row_of)
+    slack, done = np.empty(cols + 1), np.empty(cols + 1, np.bool_)
     for row in range(1, rows + 1):
+        if settled[row]:
+            continue
         row_of[0] = row
         col = 0
-        slack = np.full(cols + 1, np.inf)
-        done = np.zeros(cols + 1, np.bool_)
+        slack[:], done[:] = np.inf, False
         while row_of[col] != 0:
             done[col] = True
             current, step, nearest = row_of[col], np.inf, 0
@@ -106,6 +121,21 @@ def assign(gain: np.ndarray) -> np.ndarray:
     for j in range(1, cols + 1):
         if row_of[j] > 0:
             result[row_of[j] - 1] = j - 1
+    return result
+
+
+@kernel
+def _ascending(numbers: np.ndarray, most: int) -> np.ndarray:
+    """Indices of whole numbers below ``most``, smallest first, equal ones as they stand; by counting."""
+    place = np.zeros(most + 1, np.int64)
+    for number in numbers:
+        place[number + 1] += 1
+    for number in range(most):
+        place[number + 1] += place[number]
+    result = np.empty(numbers.size, np.int64)
+    for i in range(numbers.size):
+        result[place[numbers[i]]] = i
+        place[numbers[i]] += 1
     return result
 
 
@@ -164,7 +194,7 @@ def match_hungarian(
     """
     keep = np.zeros(order.size, np.bool_)
     of_limb = links[order, 0]
-    by_limb = np.argsort(of_limb, kind="mergesort")
+    by_limb = _ascending(of_limb, limbs.shape[0])
     begin = 0
     while begin < order.size:
         limb = of_limb[by_limb[begin]]
@@ -176,7 +206,7 @@ def match_hungarian(
         a0, b0 = starts[limbs[limb, 0]], starts[limbs[limb, 1]]
         rows, cols = starts[limbs[limb, 0] + 1] - a0, starts[limbs[limb, 1] + 1] - b0
         names, numbers = _islands(links, order, members, rows, cols, a0, b0)
-        by_name = np.argsort(names, kind="mergesort")
+        by_name = _ascending(names, rows + cols)
         first = 0
         while first < members.size:
             name = names[by_name[first]]
