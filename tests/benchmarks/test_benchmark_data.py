@@ -56,5 +56,5 @@ def test_what_is_timed_within_counts_once() -> None:
     inner = clock.timed(lambda: time.sleep(0.02), "inner")
     start = time.perf_counter()
     clock.timed(lambda: (inner(), time.sleep(0.01), inner()), "outer")()
-    assert sum(seconds.values()) == pytest.approx(time.perf_counter() - start, abs=0.002)
-    assert seconds["inner"] >= 0.04 and 0.01 <= seconds["outer"] < 0.03
+    assert sum(seconds.values()) <= time.perf_counter() - start  # counted twice, it would be more
+    assert seconds["inner"] >= 0.04 and seconds["outer"] >= 0.01
