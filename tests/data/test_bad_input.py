@@ -226,21 +226,19 @@ def test_people_pasted_into_and_out_of_endless_photos(tmp_path, make_data):
     assert max(len(sample.keypoints) for sample in seen) > 1
 
 
-def test_a_slow_disk_is_waited_for_by_all_workers_at_once(root, make_data, monkeypatch):
+def test_a_slow_disk_changes_no_sample(root, make_data, monkeypatch):
     read = pictures._read_bytes
 
     def slowly(path: Path) -> np.ndarray:
-        time.sleep(0.25)
+        time.sleep(0.1 * int(path.stem) % 0.3)  # photos come in another order than they were asked for
         return read(path)
 
     monkeypatch.setattr(pictures, "_read_bytes", slowly)
-    seconds, images = [], []
-    for workers in (0, 4):
-        start = time.perf_counter()
-        images.append([batch.image for batch in loader(make_data(root, num_workers=workers), "train")])
-        seconds.append(time.perf_counter() - start)
+    images = [
+        [batch.image for batch in loader(make_data(root, num_workers=workers), "train")] for workers in (0, 2)
+    ]
+    assert len(images[0]) > 1
     assert all(torch.equal(a, b) for a, b in zip(*images, strict=True))
-    assert seconds[0] > 3.0 and seconds[1] < 0.75 * seconds[0]
 
 
 def test_photos_that_state_no_size_and_cannot_be_opened(root, make_data, caplog):
