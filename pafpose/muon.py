@@ -1,4 +1,4 @@
-"""Muon for convolutions: all matrices of one shape are orthogonalised together."""
+"""Muon for convolutions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Muon(AdamW):
     ``params`` are the groups of ``pafpose.optim.parameter_groups``. A kernel (out, in, k, k) counts as a
     matrix (out, in k k); its step is ``lr * sqrt(max(1, out / (in k k)))`` times the nearest orthogonal
     matrix, roughly, of its momentum. Groups whose part or kind is in ``adamw``, and whatever is no matrix,
-    take AdamW's step at ``adamw_scale`` times their rate. Matrices of one shape are multiplied together, in
-    bfloat16 where hardware does that fast and in float32 elsewhere.
+    take AdamW's step at ``adamw_scale`` times their rate. Matrices are multiplied in bfloat16 where hardware
+    does that fast and in float32 elsewhere.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Muon(AdamW):
         lr: float = 0.05,
         weight_decay: float = 0.05,
         momentum: float = 0.9,
-        steps: int = 4,
+        steps: int = 3,
         adamw: Sequence[str] = (),
         adamw_scale: float = 0.04,
         betas: tuple[float, float] = (0.9, 0.999),
@@ -67,29 +67,34 @@ class Muon(AdamW):
 
     def _step_matrices(self, group: dict[str, Any]) -> None:
         params = [p for p in group["params"] if p.grad is not None]
-        if not params:
-            return
-        grads: list[Tensor] = [p.grad for p in params]
         for p in params:
             if "momentum_buffer" not in self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
                 self.state[p]["step"] = torch.zeros(())  # AdamW looks for it when it loads a state
+        for batch in batches(params):
+            self._step_alike(batch, group)
+
+    def _step_alike(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """Update kernels of one shape, with one multiplication for all where there are several."""
         buffers = [self.state[p]["momentum_buffer"] for p in params]
+        grads: list[Tensor] = [p.grad for p in params]  # type: ignore[misc]
         torch._foreach_lerp_(buffers, grads, 1 - self.momentum)
         ahead = torch._foreach_lerp(grads, buffers, self.momentum)  # Nesterov's look ahead
+        dtype, shape = fast_dtype(params[0].device), params[0].shape
+        matrices = [as_matrix(kernel).to(dtype) for kernel in ahead]
+        single = len(matrices) == 1  # CPUs are slow at batches of transposed matrices
+        steps = orthogonalise(matrices[0] if single else torch.stack(matrices), self.steps)
+        rate = group["lr"] * max(1.0, steps.shape[-2] / steps.shape[-1]) ** 0.5
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        shapes: dict[torch.Size, list[int]] = {}
-        for i, p in enumerate(params):
-            shapes.setdefault(p.shape, []).append(i)
-        for shape, members in shapes.items():
-            first = as_matrix(ahead[members[0]])
-            matrices = first.new_empty((len(members), *first.shape), dtype=fast_dtype(first.device))
-            for matrix, i in zip(matrices, members, strict=True):
-                matrix.copy_(as_matrix(ahead[i]))
-            steps = orthogonalise(matrices, self.steps)
-            rate = group["lr"] * max(1.0, matrices.shape[1] / matrices.shape[2]) ** 0.5
-            for i, step in zip(members, steps, strict=True):
-                params[i].add_(as_kernel(step, shape), alpha=-rate)
+        torch._foreach_add_(params, [as_kernel(step, shape).float() for step in ([steps] if single else steps)], alpha=-rate)
+
+
+def batches(params: list[Tensor]) -> list[list[Tensor]]:
+    """Kernels to update together: one by one on CPUs, whose caches hold one; elsewhere all of a shape."""
+    alike: dict[Any, list[Tensor]] = {}
+    for i, p in enumerate(params):
+        alike.setdefault(i if p.device.type == "cpu" else (p.device, p.shape), []).append(p)
+    return list(alike.values())
 
 
 def as_matrix(kernel: Tensor) -> Tensor:
@@ -111,16 +116,16 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 
 
 def orthogonalise(matrices: Tensor, steps: int) -> Tensor:
-    """(N, rows, cols) -> the same with all singular values near 1 (0.7 to 1.2 after 5 steps).
+    """(..., rows, cols) -> the same with all singular values near 1 (0.7 to 1.2 after 5 steps).
 
     Values below about 1 / 3.4^steps of a matrix's norm come out smaller.
     """
-    tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.transpose(1, 2) if tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
-        gram = x @ x.transpose(1, 2)
-        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
-        factor.diagonal(dim1=1, dim2=2).add_(A)
+        gram = x @ x.mT
+        factor = (gram @ gram).mul_(C).add_(gram, alpha=B)
+        factor.diagonal(dim1=-2, dim2=-1).add_(A)
         x = factor @ x
-    return x.transpose(1, 2) if tall else x
+    return x.mT if tall else x
