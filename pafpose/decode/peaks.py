@@ -17,8 +17,6 @@ from pafpose.decode.kernel import descending, kernel, middle
 from pafpose.decode.overlap import DOUBT, FAINT, MISFIT, misfit, resolve
 
 REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
-_EXPONENT = np.int32(0x7F800000)
-_MAGNITUDE = np.int32(0x7FFFFFFF)
 _TINY = 1e-3  # of the peak: what lies below says nothing about its shape
 _FLAT = 0.03  # by this fraction flatter than the known Gaussian, another peak may reach over one side
 _CLEAN = 0.1  # a side whose curvature is within this fraction of the Gaussian's belongs to one peak only
@@ -26,18 +24,6 @@ _ENOUGH = 8  # peaks whose widths have a meaningful median
 _WIDER, _WIDEST = 1.1, 2.5  # the variances, relative to the known one, that peaks are taken to have
 _PLATEAU = 1.0 - 1e-6
 _REACH = 1.0  # cells that a peak may lie beyond a border
-
-
-@kernel
-def all_finite(bits: np.ndarray) -> bool:
-    """Whether float32 values, viewed as a flat int32 array, hold no NaN and no infinity.
-
-    The casts keep the maximum in 32 bits, where it runs in vector registers.
-    """
-    top = np.int32(0)
-    for i in range(bits.size):
-        top = max(top, np.int32(bits[i] & _MAGNITUDE))
-    return bool(top < _EXPONENT)
 
 
 @kernel

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.decode.kernel import sources_digest
-from pafpose.decode.peaks import REFINE, all_finite, find_peaks
+from pafpose.decode.kernel import all_finite, sources_digest
+from pafpose.decode.peaks import REFINE, find_peaks
 
 SIGMA = 7 / 8  # cells
 
@@ -140,6 +140,12 @@ def test_finite_is_checked_bit_by_bit():
     assert all_finite(values.view(np.int32))
     for bad in (np.nan, -np.nan, np.inf, -np.inf):
         assert not all_finite(np.append(values, np.float32(bad)).view(np.int32))
+        for size in (1, 7, 8, 9, 40, 43):
+            for place in range(size):
+                many = np.linspace(-3e38, 3e38, size, dtype=np.float32)
+                assert all_finite(many.view(np.int32))
+                many[place] = bad
+                assert not all_finite(many.view(np.int32))
 
 
 def test_cached_kernels_know_all_their_sources():
