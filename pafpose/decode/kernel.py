@@ -83,7 +83,7 @@ def middle(values: np.ndarray) -> float:
 
 
 @njit(inline="always")
-def _larger(a: int, b: int) -> int:
+def _larger(a: np.int32, b: np.int32) -> np.int32:
     """The larger magnitude of two float32 values as int32; the casts keep it there, in vector registers."""
     return max(np.int32(a & _MAGNITUDE), np.int32(b & _MAGNITUDE))
 
