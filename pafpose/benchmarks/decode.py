@@ -13,8 +13,9 @@ import torch
 from pafpose.benchmarks.targets import SIDE, _builder, _medians, _real
 from pafpose.decode import Decoder, DecodeSettings
 from pafpose.decode.decoder import group_links
+from pafpose.decode.kernel import all_finite
 from pafpose.decode.limbs import find_links
-from pafpose.decode.peaks import all_finite, find_peaks
+from pafpose.decode.peaks import find_peaks
 from pafpose.skeleton import Skeleton
 
 NOISE = 0.02

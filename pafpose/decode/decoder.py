@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -13,10 +14,10 @@ from torch import Tensor
 
 from pafpose.decode.device import find_candidates
 from pafpose.decode.grouping import collect_people, group_peaks
-from pafpose.decode.kernel import kernel
+from pafpose.decode.kernel import all_finite, kernel
 from pafpose.decode.limbs import INTERPOLATION, find_links, sample_positions, samples_needed
 from pafpose.decode.matching import MATCHING, link_ranks, match_greedy, match_hungarian, rank_links
-from pafpose.decode.peaks import REFINE, all_finite, find_peaks
+from pafpose.decode.peaks import REFINE, find_peaks
 from pafpose.decode.settings import DecodeSettings
 from pafpose.errors import PafposeError
 from pafpose.fields import People
@@ -103,7 +104,7 @@ def decode_fields(
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """People in the first ``rows`` x ``cols`` cells of contiguous float32 fields; whether all is finite."""
     num_keypoints = plan.scored.size
-    if not (all_finite(heatmaps.reshape(-1).view(np.int32)) and all_finite(pafs.reshape(-1).view(np.int32))):
+    if not (all_finite(heatmaps.ravel().view(np.int32)) and all_finite(pafs.ravel().view(np.int32))):
         return np.zeros((0, num_keypoints, 3), np.float32), np.zeros(0, np.float32), False
     peaks, starts = find_peaks(
         heatmaps, num_keypoints, rows, cols, plan.peak_threshold, plan.refine, plan.variance,
@@ -117,22 +118,35 @@ def decode_fields(
     return people, person_scores, True
 
 
+def _device(field: Tensor | np.ndarray) -> torch.device | None:
+    """Where a field is; None is the host's memory."""
+    return field.device if isinstance(field, Tensor) and not field.is_cpu else None
+
+
 def _float32(field: Tensor | np.ndarray) -> np.ndarray:
     """A contiguous float32 array of a field, wherever and however it is stored."""
     if isinstance(field, Tensor):
-        if field.dtype == torch.float32 and field.device.type == "cpu" and not field.requires_grad:
-            return field.contiguous().numpy()
+        if field.dtype is torch.float32 and field.is_cpu and not field.requires_grad:
+            return (field if field.is_contiguous() else field.contiguous()).numpy()
         return field.detach().to("cpu", torch.float32).contiguous().numpy()
     return np.require(field, np.float32, ["C", "W"])  # numba would compile once more for read-only arrays
 
 
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """The threads of this process, started when first needed."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, "pafpose-decode")
+
+
+if hasattr(os, "register_at_fork"):  # a fork has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def _in_threads(job: Callable[[int], Any], count: int) -> list[Any]:
     """``job(0) .. job(count - 1)``, on as many threads as the machine has cores."""
-    workers = min(count, os.cpu_count() or 1)
-    if workers < 2:
+    if min(count, os.cpu_count() or 1) < 2:
         return [job(index) for index in range(count)]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(job, range(count)))
+    return list(_pool().map(job, range(count)))
 
 
 class Decoder:
@@ -172,7 +186,7 @@ class Decoder:
         shapes ``(0, K, 3)`` and ``(0,)``. Raises ``PafposeError`` for other shapes, NaN and infinity.
         """
         self._check(heatmaps, pafs, dimensions=3)
-        device = heatmaps.device if isinstance(heatmaps, Tensor) else torch.device("cpu")
+        device = _device(heatmaps)
         if self._in_torch(device):
             return self._decode_there(heatmaps[None], pafs[None], [tuple(heatmaps.shape[-2:])])[0]
         return self._people(_float32(heatmaps), _float32(pafs), None, device)
@@ -189,7 +203,7 @@ class Decoder:
         the first ``ceil(valid / stride)`` cells are decoded.
         """
         self._check(heatmaps, pafs, dimensions=4)
-        device = heatmaps.device if isinstance(heatmaps, Tensor) else torch.device("cpu")
+        device = _device(heatmaps)
         sizes = self._valid_cells(valid, len(heatmaps), tuple(heatmaps.shape[-2:]))
         if self._in_torch(device):
             return self._decode_there(heatmaps, pafs, sizes)
@@ -200,8 +214,8 @@ class Decoder:
         """Compile the kernels, or load them from numba's cache, so that the first photo does not wait."""
         self(np.zeros((self.num_heatmaps, 4, 4), np.float32), np.zeros((self.num_pafs, 4, 4), np.float32))
 
-    def _in_torch(self, device: torch.device) -> bool:
-        return self.kernel == "torch" or (self.kernel == "auto" and device.type != "cpu")
+    def _in_torch(self, device: torch.device | None) -> bool:
+        return self.kernel == "torch" or (self.kernel == "auto" and device is not None)
 
     def _decode_there(
         self, heatmaps: Tensor | np.ndarray, pafs: Tensor | np.ndarray, sizes: list[tuple[int, int]]
@@ -216,14 +230,20 @@ class Decoder:
         return [People(torch.from_numpy(k).to(device), torch.from_numpy(s).to(device)) for k, s in people]
 
     def _people(
-        self, heatmaps: np.ndarray, pafs: np.ndarray, size: tuple[int, int] | None, device: torch.device
+        self,
+        heatmaps: np.ndarray,
+        pafs: np.ndarray,
+        size: tuple[int, int] | None,
+        device: torch.device | None,
     ) -> People:
-        rows, cols = size or heatmaps.shape[-2:]
+        _, rows, cols = heatmaps.shape
+        if size is not None:
+            rows, cols = size
         people, scores, finite = decode_fields(heatmaps, pafs, rows, cols, self.plan)
         if not finite:
             _refuse_values(heatmaps, pafs)
         found = People(torch.from_numpy(people), torch.from_numpy(scores))
-        return found if device.type == "cpu" else People(found.keypoints.to(device), found.scores.to(device))
+        return found if device is None else People(found.keypoints.to(device), found.scores.to(device))
 
     def _check(self, heatmaps: Tensor | np.ndarray, pafs: Tensor | np.ndarray, *, dimensions: int) -> None:
         heat = tuple(heatmaps.shape)

@@ -45,16 +45,25 @@ def rank_links(links: np.ndarray, scores: np.ndarray, num_peaks: int) -> np.ndar
 
 
 @kernel
-def match_greedy(links: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The part of ``order`` in which no peak serves a limb twice: best first."""
-    num_limbs = limbs.shape[0]
-    first, second = np.empty(num_limbs, np.int64), np.empty(num_limbs, np.int64)
+def _sides(limbs: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Every limb has a place of its own for each peak of its two kinds, first those of its first kind.
+
+    Returns what to add to a peak's number, ``(L,)`` for either end, and how many places there are.
+    """
+    first, second = np.empty(limbs.shape[0], np.int64), np.empty(limbs.shape[0], np.int64)
     size = 0
-    for l in range(num_limbs):  # noqa: E741
+    for l in range(limbs.shape[0]):  # noqa: E741
         first[l] = size - starts[limbs[l, 0]]
         size += starts[limbs[l, 0] + 1] - starts[limbs[l, 0]]
         second[l] = size - starts[limbs[l, 1]]
         size += starts[limbs[l, 1] + 1] - starts[limbs[l, 1]]
+    return first, second, size
+
+
+@kernel
+def match_greedy(links: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The part of ``order`` in which no peak serves a limb twice: best first."""
+    first, second, size = _sides(limbs, starts)
     taken = np.zeros(size, np.bool_)
     kept = np.empty_like(order)
     count = 0
@@ -140,45 +149,70 @@ def _ascending(numbers: np.ndarray, most: int) -> np.ndarray:
 
 
 @kernel
-def _islands(
-    links: np.ndarray, order: np.ndarray, members: np.ndarray, rows: int, cols: int, a0: int, b0: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Candidates of one limb that compete with each other, directly or through others: for each of
-    ``members`` (places in ``order``) the name of its island, and ``(nodes, 2)`` number and size: the number
-    of every peak among those of its side on its island, and how many there are on the island that it names.
+def _keep_stars(ends: np.ndarray, size: int, keep: np.ndarray) -> np.ndarray:
+    """Settle candidates whose rivals all share one and the same peak with them: the best of them is kept.
+
+    ``ends (M, 2)`` are the places of both peaks, see ``_sides``, best candidate first. A candidate without
+    rivals is such a star too. Returns the numbers of the other candidates.
     """
-    parent = np.arange(rows + cols)
-    for m in members:
-        a = find_root(parent, links[order[m], 1] - a0)
-        b = find_root(parent, rows + links[order[m], 2] - b0)
-        parent[max(a, b)] = min(a, b)
-    numbers = np.zeros((rows + cols, 3), np.int64)  # number of the peak; rows and columns of the island
-    for node in range(rows + cols):
-        root = find_root(parent, node)
-        side = 1 if node < rows else 2
-        numbers[node, 0] = numbers[root, side]
-        numbers[root, side] += 1
-    names = np.empty(members.size, np.int64)
-    for n in range(members.size):
-        names[n] = find_root(parent, links[order[members[n]], 1] - a0)
-    return names, numbers
+    rivals, simple = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for n in range(ends.shape[0]):
+        rivals[ends[n, 0]] += 1
+        rivals[ends[n, 1]] += 1
+    for n in range(ends.shape[0]):
+        simple[ends[n, 0]] += int(rivals[ends[n, 1]] == 1)
+        simple[ends[n, 1]] += int(rivals[ends[n, 0]] == 1)
+    others, taken = np.empty(ends.shape[0], np.int64), np.zeros(size, np.bool_)
+    count = 0
+    for n in range(ends.shape[0]):
+        a, b = ends[n, 0], ends[n, 1]
+        centre, tip = (a, b) if rivals[b] == 1 else (b, a)
+        if rivals[tip] == 1 and simple[centre] == rivals[centre]:
+            keep[n] = not taken[centre]
+            taken[centre] = True
+        else:
+            others[count] = n
+            count += 1
+    return others[:count]
 
 
 @kernel
-def _assign_island(
-    links: np.ndarray, scores: np.ndarray, order: np.ndarray, members: np.ndarray, rows: np.ndarray,
-    cols: np.ndarray, shape: tuple[int, int], keep: np.ndarray,
+def _islands(ends: np.ndarray, members: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Candidates that compete with each other, directly or through others.
+
+    For each of ``members`` (rows of ``ends``) the name of its island, a place; for each place its peak's
+    number among those of its side on its island; and for each name the island's rows and columns.
+    """
+    parent, side = np.arange(size), np.zeros(size, np.int64)
+    for m in members:
+        a, b = find_root(parent, ends[m, 0]), find_root(parent, ends[m, 1])
+        parent[max(a, b)] = min(a, b)
+        side[ends[m, 1]] = 1
+    numbers, shapes = np.empty(size, np.int64), np.zeros((size, 2), np.int64)
+    for place in range(size):
+        root = find_root(parent, place)
+        numbers[place] = shapes[root, side[place]]
+        shapes[root, side[place]] += 1
+    names = np.empty(members.size, np.int64)
+    for n in range(members.size):
+        names[n] = find_root(parent, ends[members[n], 0])
+    return names, numbers, shapes
+
+
+@kernel
+def _keep_best_sum(
+    ends: np.ndarray, ranks: np.ndarray, members: np.ndarray, numbers: np.ndarray, rows: int, cols: int,
+    keep: np.ndarray,
 ) -> None:  # fmt: skip
-    """Keep those of ``members``, at ``rows`` and ``cols`` of a matrix, that have the largest sum together."""
-    swap = shape[0] > shape[1]
-    gain = np.zeros((min(shape), max(shape)))
-    for n in range(members.size):
-        gain[cols[n] if swap else rows[n], rows[n] if swap else cols[n]] = (
-            np.float64(scores[order[members[n]]]) ** 2
-        )
+    """Keep those ``members``, the candidates of one island, that have the largest sum of squares together."""
+    swap = rows > cols
+    gain = np.zeros((min(rows, cols), max(rows, cols)))
+    for m in members:
+        a, b = numbers[ends[m, int(swap)]], numbers[ends[m, 1 - int(swap)]]
+        gain[a, b] = np.float64(ranks[m]) ** 2
     chosen = assign(gain)
-    for n in range(members.size):
-        keep[members[n]] = chosen[cols[n] if swap else rows[n]] == (rows[n] if swap else cols[n])
+    for m in members:
+        keep[m] = chosen[numbers[ends[m, int(swap)]]] == numbers[ends[m, 1 - int(swap)]]
 
 
 @kernel
@@ -190,36 +224,25 @@ def match_hungarian(
     With the plain sum two weak candidates outdo a strong one that shares a peak with each: the strong one is
     right, and the weak ones are the rest of its ends. Squared, they must have over .7 of its score.
     Candidates that share no peak, not even through others, are settled apart: the sum is the same, and in
-    pictures most such islands are a single candidate.
+    pictures most such islands are a single candidate or share one peak.
     """
+    first, second, size = _sides(limbs, starts)
+    ends, ranks = np.empty((order.size, 2), np.int64), scores[order]
+    for n in range(order.size):
+        i = order[n]
+        ends[n, 0] = first[links[i, 0]] + links[i, 1]
+        ends[n, 1] = second[links[i, 0]] + links[i, 2]
     keep = np.zeros(order.size, np.bool_)
-    of_limb = links[order, 0]
-    by_limb = _ascending(of_limb, limbs.shape[0])
-    begin = 0
-    while begin < order.size:
-        limb = of_limb[by_limb[begin]]
-        end = begin
-        while end < order.size and of_limb[by_limb[end]] == limb:
-            end += 1
-        members = by_limb[begin:end]
-        begin = end
-        a0, b0 = starts[limbs[limb, 0]], starts[limbs[limb, 1]]
-        rows, cols = starts[limbs[limb, 0] + 1] - a0, starts[limbs[limb, 1] + 1] - b0
-        names, numbers = _islands(links, order, members, rows, cols, a0, b0)
-        by_name = _ascending(names, rows + cols)
-        first = 0
-        while first < members.size:
-            name = names[by_name[first]]
-            last = first
-            while last < members.size and names[by_name[last]] == name:
-                last += 1
-            island = members[by_name[first:last]]
-            first = last
-            if island.size == 1:
-                keep[island[0]] = True
-                continue
-            _assign_island(
-                links, scores, order, island, numbers[links[order[island], 1] - a0, 0],
-                numbers[rows + links[order[island], 2] - b0, 0], (numbers[name, 1], numbers[name, 2]), keep,
-            )  # fmt: skip
+    members = _keep_stars(ends, size, keep)
+    if members.size > 0:
+        names, numbers, shapes = _islands(ends, members, size)
+        by_name = _ascending(names, size)
+        begin = 0
+        while begin < members.size:
+            name, end = names[by_name[begin]], begin
+            while end < members.size and names[by_name[end]] == name:
+                end += 1
+            island = members[by_name[begin:end]]
+            _keep_best_sum(ends, ranks, island, numbers, shapes[name, 0], shapes[name, 1], keep)
+            begin = end
     return order[keep]

@@ -187,14 +187,25 @@ def _assign(cells: np.ndarray, planes: np.ndarray, member: np.ndarray) -> bool:
 
 
 @kernel
-def _fit_two(cells: np.ndarray, angle: float, planes: np.ndarray, variance: float) -> float:
-    """Two planes, starting from a cut through the middle at an angle; their error, inf without two."""
-    weight = cells[:, 2].sum()
-    mx, my = (cells[:, 0] * cells[:, 2]).sum() / weight, (cells[:, 1] * cells[:, 2]).sum() / weight
-    member = np.empty(cells.shape[0], np.int64)
+def _centre(cells: np.ndarray) -> tuple[float, float]:
+    """The middle of some cells, weighted by value."""
+    weight = sx = sy = 0.0
     for i in range(cells.shape[0]):
-        along = (cells[i, 0] - mx) * math.cos(angle) + (cells[i, 1] - my) * math.sin(angle)
-        member[i] = 1 if along > 0.0 else 0
+        weight += cells[i, 2]
+        sx += cells[i, 0] * cells[i, 2]
+        sy += cells[i, 1] * cells[i, 2]
+    return sx / weight, sy / weight
+
+
+@kernel
+def _fit_two(
+    cells: np.ndarray, mx: float, my: float, angle: float, member: np.ndarray, planes: np.ndarray,
+    variance: float,
+) -> float:  # fmt: skip
+    """Two planes, starting from a cut through (mx, my) at an angle; their error, inf without two."""
+    along_x, along_y = math.cos(angle), math.sin(angle)
+    for i in range(cells.shape[0]):
+        member[i] = int((cells[i, 0] - mx) * along_x + (cells[i, 1] - my) * along_y > 0.0)
     for _ in range(_ROUNDS):
         if not (_fit(cells, 3, member, 0, planes[0]) and _fit(cells, 3, member, 1, planes[1])):
             return np.inf
@@ -245,8 +256,9 @@ def resolve(
         return 0
     lowest = min(allowed, _BETTER * min(single, free))
     found = False
+    mx, my = _centre(cells)
     for n in range(_DIRECTIONS):
-        left = _fit_two(cells, n * math.pi / _DIRECTIONS, planes, variance)
+        left = _fit_two(cells, mx, my, n * math.pi / _DIRECTIONS, member, planes, variance)
         if left < lowest:
             lowest, found = left, True
             best[:] = planes

@@ -17,8 +17,6 @@ from pafpose.decode.kernel import descending, kernel, middle
 from pafpose.decode.overlap import DOUBT, FAINT, MISFIT, misfit, resolve
 
 REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
-_EXPONENT = np.int32(0x7F800000)
-_MAGNITUDE = np.int32(0x7FFFFFFF)
 _TINY = 1e-3  # of the peak: what lies below says nothing about its shape
 _FLAT = 0.03  # by this fraction flatter than the known Gaussian, another peak may reach over one side
 _CLEAN = 0.1  # a side whose curvature is within this fraction of the Gaussian's belongs to one peak only
@@ -26,18 +24,6 @@ _ENOUGH = 8  # peaks whose widths have a meaningful median
 _WIDER, _WIDEST = 1.1, 2.5  # the variances, relative to the known one, that peaks are taken to have
 _PLATEAU = 1.0 - 1e-6
 _REACH = 1.0  # cells that a peak may lie beyond a border
-
-
-@kernel
-def all_finite(bits: np.ndarray) -> bool:
-    """Whether float32 values, viewed as a flat int32 array, hold no NaN and no infinity.
-
-    The casts keep the maximum in 32 bits, where it runs in vector registers.
-    """
-    top = np.int32(0)
-    for i in range(bits.size):
-        top = max(top, np.int32(bits[i] & _MAGNITUDE))
-    return bool(top < _EXPONENT)
 
 
 @kernel
@@ -72,7 +58,7 @@ def _flag(flat: np.ndarray, area: int, width: int, rows: int, threshold: float, 
         above, value, below = flat[: size - 2 * width], flat[width : size - width], flat[2 * width : size]
         inner = flags[width : size - width]
         for i in range(value.size):
-            inner[i] = np.uint8((value[i] > low) & (value[i] > above[i]) & (value[i] >= below[i]))
+            inner[i] = np.uint8((value[i] > max(low, above[i])) & (value[i] >= below[i]))
     for start in range(0, size, area):
         for y in (0, rows - 1):
             row, marks = flat[start + y * width :], flags[start + y * width :]
@@ -81,35 +67,51 @@ def _flag(flat: np.ndarray, area: int, width: int, rows: int, threshold: float, 
 
 
 @kernel
-def _scan(
-    plane: np.ndarray,
-    flags: np.ndarray,
-    words: np.ndarray,
-    start: int,
-    rows: int,
-    cols: int,
-    cells: np.ndarray,
-) -> int:
-    """Write the cell of every peak of a map, see ``_place``; how many there are.
-
-    ``flags`` marks cells of all maps, this one's from ``start`` on; ``words`` is the same in steps of 8.
-    """
-    width = plane.shape[1]
-    end = start + rows * width
-    count, y, row = 0, 0, start
-    i = start
-    while i < end:
-        if i % 8 == 0 and words[i // 8] == 0:
-            i += 8
-            continue
-        if flags[i]:
-            while i >= row + width:
-                y, row = y + 1, row + width
-            if i - row < cols and _is_peak(plane, y, i - row, rows, cols):
-                cells[count] = (y << 32) | (i - row)
-                count += 1
-        i += 1
+def _marked(flags: np.ndarray, words: np.ndarray, marks: np.ndarray) -> int:
+    """Write where ``flags`` (0 or 1) are set; how many are. ``words`` are the same in steps of 8."""
+    count = 0
+    for word in range(words.size):
+        if words[word] != 0:
+            for i in range(8 * word, 8 * word + 8):
+                marks[count] = i
+                count += flags[i]
     return count
+
+
+@kernel
+def _tops(plane: np.ndarray, cell: int, width: int) -> bool:
+    """``_is_peak`` for a cell, a place in the flat map, that has eight neighbours: without branches."""
+    value, up, down = plane[cell], cell - width, cell + width
+    before = (
+        (plane[up - 1] < value) & (plane[up] < value) & (plane[up + 1] < value) & (plane[cell - 1] < value)
+    )
+    after = (plane[down - 1] <= value) & (plane[down] <= value) & (plane[down + 1] <= value)
+    return before & after & (plane[cell - 1] < value) & (plane[cell + 1] <= value)
+
+
+@kernel
+def _scan(
+    heatmaps: np.ndarray, marks: np.ndarray, rows: int, cols: int, cells: np.ndarray, starts: np.ndarray
+) -> None:
+    """Write those of the marked cells that are peaks, see ``_place``, and where the maps start among them.
+
+    ``marks`` are places in the flat heatmaps, in order.
+    """
+    flat, width = heatmaps.ravel(), heatmaps.shape[2]
+    area = heatmaps.shape[1] * width
+    k = count = begin = 0
+    for cell in marks:
+        while cell >= begin + area:
+            k, begin = k + 1, begin + area
+            starts[k] = count
+        y = (cell - begin) // width
+        x = cell - begin - y * width
+        cells[count] = (y << 32) | x
+        if 0 < y < rows - 1 and 0 < x < cols - 1:
+            count += int(_tops(flat, cell, width))
+        elif y < rows and x < cols:
+            count += int(_is_peak(heatmaps[k], y, x, rows, cols))
+    starts[k + 1 :] = count
 
 
 @njit(inline="always")
@@ -312,25 +314,30 @@ def seen_variance(
 
 
 @kernel
-def _all_cells(
+def find_cells(
     heatmaps: np.ndarray, num_keypoints: int, rows: int, cols: int, threshold: float, max_peaks: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cells (see ``_place``) of the strongest peaks of every type, and where the types start."""
     area, width = heatmaps.shape[1] * heatmaps.shape[2], heatmaps.shape[2]
     words = np.zeros((num_keypoints * area + 7) // 8, np.uint64)
-    flags = words.view(np.uint8)[: num_keypoints * area]
-    _flag(heatmaps.ravel(), area, width, rows, threshold, flags)
-    room = np.empty(((rows + 1) // 2) * ((cols + 1) // 2), np.int64)
-    limit = min(max_peaks, room.size)
-    cells = np.empty(num_keypoints * limit, np.int64)
-    starts = np.zeros(num_keypoints + 1, np.int64)
+    flags = words.view(np.uint8)
+    _flag(heatmaps.ravel(), area, width, rows, threshold, flags[: num_keypoints * area])
+    most = num_keypoints * width * (heatmaps.shape[1] // 2 + 2)  # of two cells above each other one at most
+    marks = np.empty(most + 8, np.int32)
+    room = ((rows + 1) // 2) * ((cols + 1) // 2)
+    cells, starts = np.empty(num_keypoints * room + 1, np.int64), np.zeros(num_keypoints + 1, np.int64)
+    _scan(heatmaps, marks[: _marked(flags, words, marks)], rows, cols, cells, starts)
+    if room <= max_peaks:
+        return cells[: starts[num_keypoints]], starts
+    kept = np.zeros(num_keypoints + 1, np.int64)
     for k in range(num_keypoints):
-        chosen = room[: _scan(heatmaps[k], flags, words, k * area, rows, cols, room)]
-        if chosen.size > limit:
-            chosen = strongest(heatmaps[k], chosen, limit)
-        starts[k + 1] = starts[k] + chosen.size
-        cells[starts[k] : starts[k + 1]] = chosen
-    return cells[: starts[num_keypoints]], starts
+        chosen = cells[starts[k] : starts[k + 1]]
+        if chosen.size > max_peaks:
+            chosen = strongest(heatmaps[k], chosen, max_peaks)
+        kept[k + 1] = kept[k] + chosen.size
+        if kept[k + 1] < starts[k + 1]:
+            cells[kept[k] : kept[k + 1]] = chosen
+    return cells[: kept[num_keypoints]], kept
 
 
 @kernel
@@ -344,14 +351,14 @@ def find_peaks(
     ``(num_keypoints + 1,)`` starts of the types. Of each type the ``max_peaks`` strongest are kept; those
     that ``split_error`` adds to them follow.
     """
-    cells, firsts = _all_cells(heatmaps, num_keypoints, rows, cols, threshold, max_peaks)
+    cells, firsts = find_cells(heatmaps, num_keypoints, rows, cols, threshold, max_peaks)
     if mode == 2 or split_error > 0.0:
         variance = seen_variance(heatmaps, cells, firsts, rows, cols, variance)
     found = np.empty((cells.size, 3))
     for k in range(num_keypoints):
         for i in range(firsts[k], firsts[k + 1]):
             y, x = _place(cells[i])
-            found[i] = refine(heatmaps[k], y, x, rows, cols, mode, variance)
+            found[i, 0], found[i, 1], found[i, 2] = refine(heatmaps[k], y, x, rows, cols, mode, variance)
     if split_error <= 0.0:
         return found, firsts
     misfits, tolerance = _all_misfits(heatmaps, cells, firsts, rows, cols, found, variance, split_error)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
 import time
 
 import decode_reference as reference
@@ -110,6 +114,51 @@ def test_a_batch_is_its_pictures_and_valid_is_a_crop(coco18, rng, kernel):
     whole = decoder.decode_batch(heat, paf)
     torch.testing.assert_close(whole[1].keypoints, decoder(heat[1], paf[1]).keypoints)
     assert decoder.decode_batch(heat[:0], paf[:0]) == []
+
+
+def test_batches_share_threads_and_do_not_collect_them(coco18, rng):
+    decoder = make(coco18)
+    heat, paf = (torch.from_numpy(np.stack(part)) for part in zip(*[
+        scenes.random_fields(coco18, rng, (14, 16)) for _ in range(6)
+    ], strict=True))  # fmt: skip
+    first = decoder.decode_batch(heat, paf)
+    for _ in range(20):
+        for again, before in zip(decoder.decode_batch(heat, paf), first, strict=True):
+            assert torch.equal(again.keypoints, before.keypoints)
+            assert torch.equal(again.scores, before.scores)
+    threads = [t for t in threading.enumerate() if t.name.startswith("pafpose-decode")]
+    assert len(threads) <= (os.cpu_count() or 1)
+    fields = heat.clone()
+    fields[3, 0, 0, 0] = float("nan")
+    with pytest.raises(PafposeError, match="NaN"):
+        decoder.decode_batch(fields, paf)
+    assert len(decoder.decode_batch(heat, paf)) == 6
+
+
+FORK = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+from pafpose import build_decoder, load_config
+import numpy as np
+decoder = build_decoder(load_config([]))
+heat = np.zeros((4, decoder.num_heatmaps, 8, 8), np.float32)
+paf = np.zeros((4, decoder.num_pafs, 8, 8), np.float32)
+os.cpu_count = lambda: 2
+assert len(decoder.decode_batch(heat, paf)) == 4
+child = os.fork()
+if child == 0:
+    assert len(decoder.decode_batch(heat, paf)) == 4
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_a_fork_has_threads_of_its_own():
+    done = subprocess.run(
+        [sys.executable, "-c", FORK], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == ["7"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

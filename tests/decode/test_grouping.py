@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from pafpose.decode import DecodeSettings
 from pafpose.decode.decoder import group_links, make_plan
-from pafpose.decode.matching import MATCHING, assign
+from pafpose.decode.matching import MATCHING, assign, match_hungarian, rank_links
 
 
 def plan_of(skeleton, **settings):
@@ -52,6 +52,33 @@ def test_greedy_takes_the_best_and_hungarian_the_best_sum_of_squares(coco18):
     assert set(greedy) == {frozenset({0, 2}), frozenset({1}), frozenset({3})}
     optimal = grouped(coco18, kinds, links, matching="hungarian")[0]
     assert set(optimal) == {frozenset({0, 3}), frozenset({1, 2})}
+
+
+def test_islands_settled_without_a_solver_have_the_best_sum_too(coco18, rng):
+    """Single candidates, stars and tangles, with many equal scores, against one solver for the whole limb."""
+    limbs, starts = np.array(coco18.limbs), np.arange(0, 19 * 12, 12)
+    for share in (0.05, 0.1, 0.2, 0.5):
+        for _ in range(20):
+            gain = np.round(rng.uniform(0.05, 1, (12, 12)), 1) * (rng.uniform(0, 1, (12, 12)) < share)
+            rows, cols = np.nonzero(gain)
+            limb = int(rng.integers(len(limbs)))
+            a, b = starts[limbs[limb, 0]] + rows, starts[limbs[limb, 1]] + cols
+            links = np.stack([np.full(len(a), limb), a, b], 1).astype(np.int32)
+            scores = gain[rows, cols].astype(np.float32)
+            kept = match_hungarian(links, scores, rank_links(links, scores, 12 * 18), limbs, starts)
+            assert len(set(links[kept, 1])) == len(set(links[kept, 2])) == len(kept)
+            best = linear_sum_assignment(-(gain**2))
+            assert (scores[kept] ** 2).sum() == pytest.approx((gain[best] ** 2).sum(), rel=1e-5)
+
+
+def test_of_equal_rivals_that_share_a_peak_the_first_is_kept(coco18):
+    shoulder_elbow = limb(coco18, "left_shoulder", "left_elbow")
+    for kinds, links in (
+        ([5, 7, 7, 7], [(shoulder_elbow, 0, b, 0.5) for b in (1, 2, 3)]),
+        ([5, 5, 5, 7], [(shoulder_elbow, a, 3, 0.5) for a in (0, 1, 2)]),
+    ):
+        for matching in MATCHING:
+            assert frozenset(links[0][1:3]) in grouped(coco18, kinds, links[::-1], matching=matching)[0]
 
 
 def test_hungarian_does_not_trade_a_strong_limb_for_two_weak_ones(coco18):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
 from pafpose.decode.limbs import find_links, sample_positions, samples_needed
 
@@ -98,3 +99,37 @@ def test_samples():
     assert sample_positions(2).tolist() == [0, 1]
     assert np.allclose(np.sort(sample_positions(10)), np.linspace(0, 1, 10))
     assert [samples_needed(10, ratio) for ratio in (0, 0.8, 0.94, 0.999)] == [1, 9, 10, 10]
+
+
+def every_line(field, firsts, seconds, *, samples, needed, threshold=0.05):
+    """Scores ``(A, B)`` of all pairs with every sample read, none given up; 0 where refused."""
+    lines = seconds[None] - firsts[:, None]
+    length = np.maximum(np.hypot(lines[..., 0], lines[..., 1]), 1e-12)
+    spots = firsts[:, None, None] + lines[:, :, None] * np.linspace(0, 1, samples)[:, None]
+    x, y = spots[..., 0], spots[..., 1]
+    read = [map_coordinates(part, [y, x], order=1, mode="nearest") for part in field]
+    along = np.stack([read[0], read[1]], -1) @ (lines / length[..., None])[..., None]
+    along = along[..., 0]
+    good = ((along > threshold).sum(-1) >= needed) & (along.mean(-1) > 0)
+    return np.where(good, along.mean(-1), 0.0)
+
+
+@pytest.mark.parametrize(("samples", "min_ratio"), [(10, 0.8), (10, 0.5), (7, 0.3), (25, 0.94), (3, 0)])
+def test_giving_lines_up_early_loses_none(rng, samples, min_ratio):
+    """Thousands of lines through fields in which many hang on a single sample, against reading them all."""
+    needed, accepted = samples_needed(samples, min_ratio), 0
+    for spread in (0.2, 0.5, 1.0):
+        field = rng.normal(0.3, spread, (2, 24, 30))
+        firsts, seconds = (rng.uniform((0, 0), (29, 23), (40, 2)) for _ in range(2))
+        expected = every_line(field, firsts, seconds, samples=samples, needed=needed)
+        peaks = np.concatenate([np.concatenate([firsts, seconds]), np.ones((80, 1))], 1)
+        links, scores = find_links(
+            field.astype(np.float32), 24, 30, np.array([[0, 1]]), peaks, np.array([0, 40, 80]),
+            sample_positions(samples), needed, 0.05, 0.0, 0.0, 0.05, 0,
+        )  # fmt: skip
+        found = np.zeros((40, 40))
+        found[links[:, 1], links[:, 2] - 40] = scores
+        assert np.array_equal(found > 0, expected > 0)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        accepted += len(scores)
+    assert accepted > 50

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.decode.kernel import sources_digest
-from pafpose.decode.peaks import REFINE, all_finite, find_peaks
+from pafpose.decode.kernel import all_finite, sources_digest
+from pafpose.decode.peaks import REFINE, find_peaks
 
 SIGMA = 7 / 8  # cells
 
@@ -107,6 +107,28 @@ def test_the_strongest_are_kept_in_reading_order():
     assert found[:, 0].tolist() == [1, 3, 7]
 
 
+def test_maxima_are_those_of_plain_comparisons(rng):
+    """Wherever they lie: corners, borders, plateaus, parts of a map, one row or column."""
+    for rows, cols, height, width in [
+        (1, 1, 1, 1),
+        (1, 9, 1, 9),
+        (7, 1, 7, 1),
+        (5, 6, 9, 11),
+        (13, 17, 13, 17),
+    ]:
+        maps = np.round(rng.uniform(-0.2, 1, (5, height, width)), 1).astype(np.float32)
+        found, starts = find_peaks(maps.copy(), 4, rows, cols, 0.1, REFINE["none"], 1.0, 999, 0.0)
+        expected = []
+        for plane in maps[:4, :rows, :cols]:
+            padded = np.pad(plane, 1, constant_values=-9)
+            around = [padded[y : y + rows, x : x + cols] for y in range(3) for x in range(3)]
+            before, after = np.max(around[:4], 0), np.max(around[5:], 0)
+            y, x = np.nonzero((plane > np.float32(0.1)) & (plane > before) & (plane >= after))
+            expected.append([(a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)])
+        got = [list(map(tuple, found[starts[k] : starts[k + 1], :2].astype(int).tolist())) for k in range(4)]
+        assert got == expected
+
+
 def test_overlaps_do_not_depend_on_the_order_of_people(coco18):
     people = [scenes.figure(coco18, x, 20, 100) for x in (60, 66, 73)]
     one, other = (scenes.fields(coco18, p, (144, 144))[0].numpy() for p in (people, people[::-1]))
@@ -118,6 +140,12 @@ def test_finite_is_checked_bit_by_bit():
     assert all_finite(values.view(np.int32))
     for bad in (np.nan, -np.nan, np.inf, -np.inf):
         assert not all_finite(np.append(values, np.float32(bad)).view(np.int32))
+        for size in (1, 7, 8, 9, 40, 43):
+            for place in range(size):
+                many = np.linspace(-3e38, 3e38, size, dtype=np.float32)
+                assert all_finite(many.view(np.int32))
+                many[place] = bad
+                assert not all_finite(many.view(np.int32))
 
 
 def test_cached_kernels_know_all_their_sources():
