@@ -165,7 +165,7 @@ class TargetBuilder(nn.Module):
     def _scales_array(
         self, keypoints: Tensor, boxes: Tensor | None, settings: HeatmapSettings | PafSettings
     ) -> np.ndarray:
-        """The same for the numba kernel, without torch where all are 1: a call costs more than drawing a limb."""
+        """The same for the numba kernel, without torch where all are 1."""
         if boxes is None or not settings.by_person:
             return np.ones(keypoints.shape[:2])
         return self._scales(keypoints, boxes, settings).contiguous().numpy()
