@@ -45,8 +45,13 @@ def write_report(settings: ReportSettings) -> Path:
         raise PafposeError(f"metric {settings.metric}: no run has it; choose one of {' '.join(known)}")
     curves = {run.folder: read_curves(run.folder) for run in runs}
     output = settings.output or folders[0] / "report.html"
-    title = settings.title or " + ".join("/".join(folder.parts[-3:]) for folder in folders)
+    title = settings.title or " + ".join(heading(folder) for folder in folders)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(page(runs, curves, title=title, metric=settings.metric), encoding="utf-8")
     output.with_suffix(".csv").write_text(tables.to_csv(runs, settings.metric), encoding="utf-8")
     return output
+
+
+def heading(folder: Path) -> str:
+    """The last three names of an absolute folder."""
+    return "/".join(folder.parts[1:][-3:])

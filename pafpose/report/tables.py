@@ -18,7 +18,7 @@ MOST_COLUMNS = 9
 def table_metrics(runs: Sequence[Run], metric: str) -> list[str]:
     """The columns of the ranking: the metric, the usual ones, then others that differ between runs."""
     known = metric_names(runs)
-    others = [name for name in known if not name.startswith(("AP", "AR"))]
+    others = [name for name in known if not name.startswith(("AP", "AR", "seconds"))]
     extra = [name for name in others if len({run.metrics[name] for run in runs if name in run.metrics}) > 1]
     chosen = [metric, *(n for n in USUAL if n in known), *extra]
     return [name for name in dict.fromkeys(chosen) if name in known][:MOST_COLUMNS]
@@ -32,7 +32,7 @@ def ranking(runs: Sequence[Run], metric: str) -> str:
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
     head = '<th class="n" data-first="up" data-order="up">#</th><th>run</th>'
     head += "".join(f"<th>{escape(key)}</th>" for key in keys)
-    head += "".join(f'<th class="n">{escape(name)}</th>' for name in metrics)
+    head += "".join(f'<th class="n">{escape(name).replace("_", "_<wbr>")}</th>' for name in metrics)
     head += "<th>state</th><th>command</th>"
     rows = "".join(
         _row(run, n, metrics=metrics, low=low, high=high) for n, run in enumerate(ordered, start=1)

@@ -56,6 +56,7 @@ class TargetBuilder(nn.Module):
         self._ratios = ratios
         self._limbs = np.asarray(skeleton.limbs, np.int64)
         self._pool = Pool()
+        self._wants_boxes = heatmap.by_person or paf.by_person or mask.unlabelled_keypoints
         self._max_scale = float(ratios.max()) * (heatmap.scale_max if heatmap.by_person else 1.0)
         # whole numbers: .half() and .double() of a surrounding module leave them alone
         fixed = torch.from_numpy(np.rint(ratios * FIXED_POINT).astype(np.int64))
@@ -91,10 +92,12 @@ class TargetBuilder(nn.Module):
         """
         cells = field_size(size, self.stride)
         self._check(keypoints, boxes)
-        keypoints = keypoints.detach().to(device.real_dtype(keypoints.device))
-        boxes = self._boxes(keypoints, boxes)
-        ones = None
-        if self._use_numba(keypoints):
+        numba, ones = self._use_numba(keypoints), None
+        keypoints = keypoints.detach()
+        if not numba or self._wants_boxes or keypoints.dtype != torch.float32:
+            keypoints = keypoints.to(device.real_dtype(keypoints.device))
+        boxes = self._boxes(keypoints, boxes)  # the numba kernel reads single precision and counts in double
+        if numba:
             heatmaps, pafs, ones = self._numba(keypoints, boxes, cells)
         else:
             heatmaps, pafs = self._torch(keypoints, boxes, cells)
@@ -138,7 +141,7 @@ class TargetBuilder(nn.Module):
 
     def _boxes(self, keypoints: Tensor, boxes: Tensor | None) -> Tensor | None:
         """Boxes ``(B, P, 4)`` that every person with a labelled keypoint has; None when nobody asks."""
-        if not (self.heatmap.by_person or self.paf.by_person or self.mask.unlabelled_keypoints):
+        if not self._wants_boxes:
             return None
         labelled = self._labelled(keypoints)[..., None]
         low = torch.where(labelled, keypoints[..., :2], torch.inf).amin(2)
@@ -159,6 +162,14 @@ class TargetBuilder(nn.Module):
         side = (boxes[..., 2] * boxes[..., 3]).sqrt()
         return (side / settings.scale_ref).clamp(settings.scale_min, settings.scale_max)
 
+    def _scales_array(
+        self, keypoints: Tensor, boxes: Tensor | None, settings: HeatmapSettings | PafSettings
+    ) -> np.ndarray:
+        """The same for the numba kernel, without torch where all are 1."""
+        if boxes is None or not settings.by_person:
+            return np.ones(keypoints.shape[:2])
+        return self._scales(keypoints, boxes, settings).contiguous().numpy()
+
     def _numba(
         self, keypoints: Tensor, boxes: Tensor | None, cells: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -176,7 +187,7 @@ class TargetBuilder(nn.Module):
         heatmap, paf = self.heatmap, self.paf
         count = cpu.draw_heatmaps(
             array,
-            self._scales(keypoints, boxes, heatmap).contiguous().numpy(),
+            self._scales_array(keypoints, boxes, heatmap),
             self._ratios,
             buffer.heatmaps.array,
             buffer.peaks.held,
@@ -192,7 +203,7 @@ class TargetBuilder(nn.Module):
         buffer.peaks.keep(count)
         count = cpu.draw_pafs(
             array,
-            self._scales(keypoints, boxes, paf).contiguous().numpy(),
+            self._scales_array(keypoints, boxes, paf),
             self._limbs,
             buffer.pafs.array,
             buffer.limbs.held,

@@ -90,7 +90,7 @@ def draw_heatmaps(  # noqa: PLR0917
         cleared = _clear(out, b, held, cleared, 1, background != NO_BACKGROUND, known)
         for p in range(keypoints.shape[1]):
             for k in range(keypoints.shape[2]):
-                x, y = keypoints[b, p, k, 0], keypoints[b, p, k, 1]
+                x, y = np.float64(keypoints[b, p, k, 0]), np.float64(keypoints[b, p, k, 1])
                 if keypoints[b, p, k, 2] > threshold and math.isfinite(x) and math.isfinite(y):
                     size = max(sigma * scales[b, p] * ratios[k], 1e-6)
                     window = windows[count]
@@ -184,7 +184,7 @@ def _clip(plane: np.ndarray, window: np.ndarray) -> None:
             plane[i, j] = max(plane[i, j], np.float32(0))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _cells(low: float, high: float, offset: float, stride: int, size: int) -> tuple[int, int]:
     """First cell, and one past the last, whose centres lie in ``[low, high]`` px, within ``size`` cells."""
     first = min(max(np.ceil((low - offset) / stride), 0.0), float(size))
@@ -231,8 +231,11 @@ def draw_pafs(  # noqa: PLR0917
             for p in range(keypoints.shape[1]):
                 if not (keypoints[b, p, first, 2] > threshold and keypoints[b, p, second, 2] > threshold):
                     continue
-                x, y = keypoints[b, p, first, 0], keypoints[b, p, first, 1]
-                vx, vy = keypoints[b, p, second, 0] - x, keypoints[b, p, second, 1] - y
+                x, y = np.float64(keypoints[b, p, first, 0]), np.float64(keypoints[b, p, first, 1])
+                vx, vy = (
+                    np.float64(keypoints[b, p, second, 0]) - x,
+                    np.float64(keypoints[b, p, second, 1]) - y,
+                )
                 length = math.sqrt(vx * vx + vy * vy)
                 if not (length > 0 and math.isfinite(length)):
                     continue
@@ -247,7 +250,7 @@ def draw_pafs(  # noqa: PLR0917
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _limb(  # noqa: PLR0917
     out: np.ndarray,
     window: np.ndarray,
@@ -299,7 +302,7 @@ def _limb(  # noqa: PLR0917
     window[2], window[3], window[4], window[5] = i0, i1, left, right
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _distance(dx: float, dy: float, ux: float, uy: float, length: float, caps: int) -> float:  # noqa: PLR0917
     """Distance in px from a limb's axis (from the segment when its ends are round)."""
     distance = abs(ux * dy - uy * dx)
@@ -309,7 +312,7 @@ def _distance(dx: float, dy: float, ux: float, uy: float, length: float, caps: i
     return math.hypot(distance, max(-along, along - length, 0.0))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _row(  # noqa: PLR0917
     dy: float, ux: float, uy: float, per_x: float, per_y: float, length: float, reach: float, caps: int
 ) -> tuple[float, float]:
@@ -334,7 +337,7 @@ def _row(  # noqa: PLR0917
     return low, high
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _strip(constant: float, per_slope: float, low: float, high: float) -> tuple[float, float]:
     """Interval of x in which ``low <= constant + x / per_slope <= high``; a slope of 0 is infinite here."""
     if math.isinf(per_slope):
@@ -345,7 +348,7 @@ def _strip(constant: float, per_slope: float, low: float, high: float) -> tuple[
     return min(a, b), max(a, b)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _magnitude(distance: float, half: float, profile: int) -> float:
     if profile == RIGID:
         return 1.0

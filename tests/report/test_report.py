@@ -13,6 +13,7 @@ import pytest
 
 from pafpose.errors import PafposeError
 from pafpose.report import ReportSettings, write_report
+from pafpose.report.build import heading as folder_heading
 from tests.report.sweeps import make_run, make_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,3 +154,10 @@ def test_the_script(tmp_path: Path) -> None:
     assert (
         refused.returncode == 1 and "no such folder" in refused.stderr and "Traceback" not in refused.stderr
     )
+
+
+def test_the_heading_names_the_folder(tmp_path: Path) -> None:
+    assert folder_heading(Path("/a/b/train/multiruns/7")) == "train/multiruns/7"
+    assert folder_heading(Path("/a/b")) == "a/b"
+    make_sweep(tmp_path, {"paf.width": [4, 8]})
+    assert f"<h1>{folder_heading(tmp_path)}</h1>" in check(report(tmp_path))
