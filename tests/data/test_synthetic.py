@@ -230,18 +230,24 @@ def test_visibility_by_hand():
     canvas = Canvas(np.zeros((32, 32, 3), np.uint8))
     canvas.fill(ellipse((10, 12), 6, 6), (9.0, 9.0, 9.0), owner_tag(FIRST, TORSO))
     names = ("a", "b")
-    seen = visibility(Disc(), Disc().keypoints(names), FIRST, canvas.owner, names)
-    assert seen.tolist() == [2, 1]  # the second lies off the disc
+
+    def labels(points: np.ndarray) -> list[int]:
+        own, parts = (np.array(t)[None] for t in Disc().shown(names))
+        return visibility(points[None], np.array([FIRST]), canvas.owner, own=own, parts=parts)[0].tolist()
+
+    assert labels(Disc().keypoints(names)) == [2, 1]  # the second lies off the disc
     canvas.fill(ellipse((10, 12), 3, 3), (9.0, 9.0, 9.0), owner_tag(1))
-    seen = visibility(Disc(), Disc().keypoints(names), FIRST, canvas.owner, names)
-    assert seen.tolist() == [1, 1]
+    assert labels(Disc().keypoints(names)) == [1, 1]
     far = np.array([[-0.6, 5.0], [31.6, 5.0]])
-    assert visibility(Disc(), far, FIRST, canvas.owner, names).tolist() == [0, 0]
+    assert labels(far) == [0, 0]
 
 
 def test_a_hidden_figure_has_no_record():
-    record = annotate(Disc(), 5, np.zeros((8, 8), np.uint16), ("a", "b"), errors=np.zeros((2, 2)))
-    assert record is None
+    errors = np.zeros((1, 2, 2))
+    assert (
+        annotate([Disc()], 5, np.zeros((8, 8), np.uint16), ("a", "b"), errors=errors, unlabelled=[False])
+        == []
+    )
 
 
 def test_owner_map_matches_the_drawn_pixels():
@@ -252,6 +258,25 @@ def test_owner_map_matches_the_drawn_pixels():
     assert mask.sum() == 6 * 4 and mask[4:8, 4:10].all()
     assert (canvas.image[mask] == 255).all()
     assert run_lengths(mask)[:2] == [4 * 20 + 4, 4]
+
+
+def test_a_crowd_is_nobody_of_many_people(coco18):
+    """Owner numbers of 70 people and of the crowd stay apart."""
+    settings = replace(SMALL, people=(70, 70), height=(0.05, 0.06), crowd=1.0, overlap=0, clutter=0, cut=0)
+    for picture in annotations(settings, coco18, 3):
+        assert max(a["area"] for a in people([picture])) < 96 * 96 * 0.06**2 * 2
+
+
+def test_outlines_stay_within_half_a_pixel(coco18):
+    """Thinned outlines cover what the figure's pixels do."""
+    settings = replace(SMALL, picture_size=192, crowd=0, people=(2, 4))
+    for record in people(annotations(settings, coco18, 20)):
+        drawn = np.zeros((192, 192), np.uint8)
+        for polygon in record["segmentation"]:
+            corners = np.array(polygon).reshape(-1, 1, 2) - 0.5
+            cv2.fillPoly(drawn, [np.rint(corners * 16).astype(np.int32)], (1,), shift=4)
+        rim = sum(cv2.arcLength(np.float32(p).reshape(-1, 1, 2), True) for p in record["segmentation"])
+        assert abs(int(drawn.sum()) - record["area"]) <= 0.75 * rim
 
 
 @pytest.mark.parametrize("name", SKELETONS)

@@ -104,14 +104,20 @@ def _circle(points: int) -> np.ndarray:
     return np.stack([np.cos(t), np.sin(t)], -1) * FIXED
 
 
+@functools.cache
+def _circle_and_one(points: int) -> np.ndarray:
+    """``(points, 3)``: turned, stretched and moved by one product."""
+    return np.concatenate([_circle(points), np.ones((points, 1))], 1)
+
+
 def ellipse(
     centre: Sequence[float], rx: float, ry: float, angle: float = 0.0, points: int = 16
 ) -> np.ndarray:
     """Outline ``(points, 2)`` of an ellipse turned by ``angle`` radians."""
     c, s = math.cos(angle), math.sin(angle)
-    turned = _circle(points) @ np.array(((rx * c, rx * s), (-ry * s, ry * c)))
-    turned += (centre[0] * FIXED + 0.5, centre[1] * FIXED + 0.5)
-    return np.floor(turned).astype(np.int32)
+    middle = (centre[0] * FIXED + 0.5, centre[1] * FIXED + 0.5)
+    turned = _circle_and_one(points) @ np.array(((rx * c, rx * s), (-ry * s, ry * c), middle))
+    return np.floor(turned, out=turned).astype(np.int32)
 
 
 def hull(centres: np.ndarray, radii: np.ndarray) -> np.ndarray:

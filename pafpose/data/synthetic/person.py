@@ -134,6 +134,7 @@ class Person:
         """Paint all parts, the farthest first."""
         tag = owner_tag(owner)
         rims, lit = self._outlines()
+        lights = self._lights()
         head = self.joints[J["head_centre"], 2] - self.joints[J["neck"], 2]
         steps = [(depth, n) for n, depth in enumerate(self._depths())]
         steps += [(0.0, -1), (0.03 if head > -0.06 else -0.03, -2)]
@@ -144,7 +145,7 @@ class Person:
         others = (self._draw_locks, self._draw_bag, self._draw_head, self._draw_torso)
         for _, n in sorted(steps):
             if n >= 0:
-                self._draw_limb(canvas, tag, n, rims[n], lit[n])
+                self._draw_limb(canvas, tag, n, rim=rims[n], lit=lit[n], light=lights[n])
             else:
                 others[n](canvas, tag)
 
@@ -167,7 +168,9 @@ class Person:
         )
         return both[: len(a)], both[len(a) :]
 
-    def _draw_limb(self, canvas: Canvas, tag: int, n: int, rim: np.ndarray, lit: np.ndarray) -> None:
+    def _draw_limb(
+        self, canvas: Canvas, tag: int, n: int, *, rim: np.ndarray, lit: np.ndarray, light: float
+    ) -> None:
         look, (side, limb) = self.look, _KEYS[n]
         sleeve = look.second if look.pattern == JACKET else look.top
         colour = {
@@ -178,7 +181,7 @@ class Person:
             "shin": look.bottom if look.cut < SHORTS else look.skin,
             "foot": look.shoes,
         }[limb]
-        colour = shade(colour, self._light(n))
+        colour = shade(colour, light)
         canvas.fill(rim, shade(colour, 0.68), tag + 3 + n)
         if not self.detail:
             return
@@ -213,10 +216,10 @@ class Person:
             patch = ellipse(self.point(f"{side}_elbow").tolist(), 0.019 * s, 0.019 * s, 0, 8)
             canvas.fill(patch, shade(colour, 0.5))
 
-    def _light(self, n: int) -> float:
+    def _lights(self) -> list[float]:
         """Limbs behind the trunk stand in its shade, those before it in the light."""
-        depth = float(self.joints[_FROM[n], 2] + self.joints[_TO[n], 2]) / 2
-        return min(1.12, max(0.66, 1.0 + 1.8 * depth))
+        depth = (self.joints[_FROM, 2] + self.joints[_TO, 2]) / 2
+        return np.minimum(1.12, np.maximum(0.66, 1.0 + 1.8 * depth)).tolist()
 
     def _bare(self, canvas: Canvas, start: str, end: str, share: float, radius: float) -> None:
         """Skin below a short sleeve or short trousers."""
