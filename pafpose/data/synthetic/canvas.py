@@ -25,8 +25,10 @@ FIXED = float(1 << _SHIFT)
 _T = np.linspace(-np.pi / 2, np.pi / 2, 6)
 _ARC_X = np.concatenate([np.cos(_T), -np.cos(_T)])  # along the limb: round its far end, then its near end
 _ARC_Y = np.concatenate([np.sin(_T), -np.sin(_T)])
-_ARC = np.stack([_ARC_X, _ARC_Y], -1)
 _FAR = np.repeat([1.0, 0.0], 6)
+_ARC = np.stack(
+    [_ARC_X * _FAR, _ARC_Y * _FAR, _ARC_X * (1 - _FAR), _ARC_Y * (1 - _FAR), _FAR, np.ones(12)], -1
+)
 
 
 class Canvas:
@@ -90,12 +92,9 @@ def capsule(a: Sequence[float], b: Sequence[float], ra: float, rb: float) -> np.
     x, y = (b[0] - a[0]) * FIXED, (b[1] - a[1]) * FIXED
     scale = FIXED / (math.hypot(x, y) + 1e-9)
     c, s = x * scale, y * scale
-    out = _ARC @ np.array(((c, s), (-s, c)))
-    out[:6] *= rb
-    out[6:] *= ra
-    out[:6] += (x, y)
-    out += (a[0] * FIXED, a[1] * FIXED)
-    return np.rint(out).astype(np.int32)
+    ends = ((c * rb, s * rb), (-s * rb, c * rb), (c * ra, s * ra), (-s * ra, c * ra))
+    out = _ARC @ np.array((*ends, (x, y), (a[0] * FIXED, a[1] * FIXED)))
+    return np.rint(out, out=out).astype(np.int32)
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -60,6 +61,7 @@ KEYPOINTS: dict[str, tuple[str, ...]] = {
 _BESIDE = {"shoulder": ("upper_arm",), "elbow": ("upper_arm", "forearm"), "wrist": ("forearm", "hand"),
            "hand": ("hand",), "hip": ("thigh",), "knee": ("thigh", "shin"), "ankle": ("shin", "foot"),
            "heel": ("foot", "shin"), "big_toe": ("foot",), "small_toe": ("foot",)}  # fmt: skip
+_FAR_SIDE = 0.75  # turned away further, a shoulder or hip is behind the trunk
 _FACE = frozenset(["nose", "mouth", "left_eye", "right_eye", "left_ear", "right_ear"])
 
 
@@ -73,15 +75,30 @@ def _weights(names: tuple[str, ...]) -> np.ndarray:
     return table
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What of a list of keypoints needs a look at the body; the rest is always in sight on its own parts."""
+
+    masks: tuple[int, ...]  # the parts that each may be seen on, as bits
+    faces: tuple[tuple[int, int], ...]  # keypoint and its joint, of those on the face
+    trunk: tuple[tuple[int, str, str], ...]  # keypoint, side and joint, of shoulders and hips
+
+
 @functools.cache
-def _parts(name: str) -> tuple[str, str, int]:
-    """Side and joint of a keypoint, and the parts it may be seen on as a bit mask."""
-    side, _, joint = name.partition("_")
-    if name in _FACE:
-        return "", "face", 1 << HEAD
-    if side not in SIDES:
-        return "", name, 1 << TORSO | 1 << HEAD
-    return side, joint, sum(1 << PART[f"{side}_{limb}"] for limb in _BESIDE[joint])
+def _parts(names: tuple[str, ...]) -> _Parts:
+    masks, faces, trunk = [], [], []
+    for k, name in enumerate(names):
+        side, _, joint = name.partition("_")
+        if name in _FACE:
+            masks.append(1 << HEAD)
+            faces.append((k, J[name]))
+        elif side not in SIDES:
+            masks.append(1 << TORSO | 1 << HEAD)
+        else:
+            masks.append(sum(1 << PART[f"{side}_{limb}"] for limb in _BESIDE[joint]))
+            if joint in ("shoulder", "hip"):
+                trunk.append((k, side, joint))
+    return _Parts(tuple(masks), tuple(faces), tuple(trunk))
 
 
 class Person:
@@ -113,22 +130,22 @@ class Person:
 
         Faces turned away are labelled as occluded while they can be inferred, then not at all.
         """
-        v, masks = [2] * len(names), [0] * len(names)
+        parts = _parts(names)
+        v, masks = [2] * len(names), list(parts.masks)
         z = self.joints[:, 2].tolist()
-        for k, name in enumerate(names):
-            side, joint, masks[k] = _parts(name)
-            if joint == "face":
-                turn = (z[J[name]] - z[J["head_centre"]]) / self.head
-                v[k] = 2 if turn > -0.12 else 1 if turn > -0.5 else 0
-            elif joint in ("shoulder", "hip") and not self._far(side, joint):
+        for k, joint in parts.faces:
+            turn = (z[joint] - z[J["head_centre"]]) / self.head
+            v[k] = 2 if turn > -0.12 else 1 if turn > -0.5 else 0
+        away = {joint: self._away(joint) for _, _, joint in parts.trunk}
+        for k, side, joint in parts.trunk:
+            if (away[joint] if side == "right" else -away[joint]) <= _FAR_SIDE:
                 masks[k] |= 1 << TORSO
         return v, masks
 
-    def _far(self, side: str, joint: str) -> bool:
-        """Whether the joint is on the far side of a trunk seen from the side."""
+    def _away(self, joint: str) -> float:
+        """How far the right one of two joints is turned away: -1 (the left one is) to 1."""
         across = self.joints[J[f"left_{joint}"]] - self.joints[J[f"right_{joint}"]]
-        away = float(across[2]) if side == "right" else -float(across[2])
-        return away > 0.75 * math.sqrt(float(across @ across))
+        return float(across[2]) / math.sqrt(float(across @ across))
 
     def draw(self, canvas: Canvas, owner: int) -> None:
         """Paint all parts, the farthest first."""
