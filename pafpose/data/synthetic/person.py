@@ -133,8 +133,8 @@ class Person:
         parts = _parts(names)
         v, masks = [2] * len(names), list(parts.masks)
         z = self.joints[:, 2].tolist()
-        for k, joint in parts.faces:
-            turn = (z[joint] - z[J["head_centre"]]) / self.head
+        for k, point in parts.faces:
+            turn = (z[point] - z[J["head_centre"]]) / self.head
             v[k] = 2 if turn > -0.12 else 1 if turn > -0.5 else 0
         away = {joint: self._away(joint) for _, _, joint in parts.trunk}
         for k, side, joint in parts.trunk:
