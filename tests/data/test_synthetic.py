@@ -18,6 +18,7 @@ from pafpose.data.synthetic.annotate import annotate, owner_mask, run_lengths, v
 from pafpose.data.synthetic.body import Bodies, J
 from pafpose.data.synthetic.canvas import Canvas, ellipse, owner_tag, to_fixed
 from pafpose.data.synthetic.looks import sample_look
+from pafpose.data.synthetic.measure import measure
 from pafpose.data.synthetic.person import HEAD, TORSO, Person
 from pafpose.data.synthetic.scene import FIRST, make_cast, make_picture
 from pafpose.data.synthetic.settings import SyntheticSettings
@@ -153,6 +154,35 @@ def test_overlap_grows_with_its_key(coco18):
     )
     assert low < 0.05
     assert 0.1 < middle < high
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.2, 0.4])
+def test_where_there_is_room_the_overlap_is_the_one_asked_for(tmp_path, coco18, overlap):
+    settings = replace(
+        SMALL, train_count=80, val_count=0, people=(2, 3), height=(0.3, 0.6), cut=0, occlusion=0
+    )
+    settings = replace(settings, overlap=overlap, picture_size=192)
+    figures = measure(write_dataset(tmp_path / "set", settings, skeleton=coco18, workers=1))
+    assert abs(figures["overlap"] - overlap) < 0.05
+    assert 2.3 < figures["people"] < 2.7 and 0.3 < figures["height"] < 0.6
+
+
+def test_measured_figures_by_hand(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    sizes = [{"id": n, "height": 100, "width": 100} for n in (1, 2)]
+    boxes = [(1, [0, 0, 20, 40]), (1, [10, 0, 20, 20]), (2, [0, 0, 10, 60])]
+    people = [
+        {"image_id": i, "bbox": b, "iscrowd": 0, "keypoints": [5, 5, n, 0, 0, 0]}
+        for n, (i, b) in enumerate(boxes)
+    ]
+    crowd = {"image_id": 2, "bbox": [0, 0, 9, 9], "iscrowd": 1, "keypoints": [0] * 6}
+    content = {"images": sizes, "annotations": [*people, crowd]}
+    path = tmp_path / "annotations" / "person_keypoints_train2017.json"
+    path.write_text(json.dumps(content))
+    wanted = {"people": 1.5, "height": 0.4, "overlap": 0.5, "hidden": 0.5, "unlabelled": 1 / 3, "crowd": 0.5}
+    assert measure(tmp_path) == pytest.approx(wanted)
+    path.write_text(json.dumps({**content, "annotations": [crowd]}))
+    assert measure(tmp_path) == {}
 
 
 def test_shares_of_occluded_unlabelled_and_crowds(coco18):

@@ -113,7 +113,8 @@ def _arrange(figures: list[Figure], settings: SyntheticSettings, rng: np.random.
         if v[1] < settings.cut:
             corners = _across_the_border(corners, np.array([width, height]), size, v[2:4], u)
         boxes = np.concatenate([corners, corners + np.array([width, height])], 1)
-        wanted = min(1.0, 2 * settings.overlap * v[4])
+        spread = min(settings.overlap, 1 - settings.overlap)
+        wanted = settings.overlap - spread + 2 * spread * v[4]
         placed[n] = boxes[np.argmin(np.abs(_covered(boxes, placed[:n], width * height) - wanted))]
         figure.place(scale, placed[n, :2] - scale * figure.box[:2])
     return placed
