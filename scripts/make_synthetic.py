@@ -18,6 +18,7 @@ from pafpose.utils.cli import guarded
 @guarded
 def main(cfg: DictConfig) -> None:
     """Draw, say where and how fast, and put sheets to look at into the run's folder."""
+    from pafpose.data.synthetic.measure import measure
     from pafpose.data.synthetic.sheet import save_sheets
     from pafpose.data.synthetic.write import dataset_fingerprint, write_dataset
     from pafpose.skeleton import Skeleton
@@ -31,6 +32,8 @@ def main(cfg: DictConfig) -> None:
     seconds = time.perf_counter() - start
     total = settings.train_count + settings.val_count
     print(f"{total} pictures in {seconds:.1f} s ({total / seconds:.0f} per second): {root.resolve()}")
+    figures = measure(root, "train" if settings.train_count else "val")
+    print("came to: " + (", ".join(f"{name} {value:.2f}" for name, value in figures.items()) or "nobody"))
     if cfg.sheet:
         for path in save_sheets(root, skeleton, Path(cfg.paths.output_dir), count=int(cfg.sheet)):
             print(f"to look at: {path}")

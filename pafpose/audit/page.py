@@ -36,13 +36,16 @@ details { margin: 6px 0; } summary { cursor: pointer; color: var(--soft); }
 def page(audit: Audit, *, pictures: int, listed: int) -> str:
     """The whole page; ``pictures`` and ``listed`` of each kind at most."""
     style = (Path(report.__file__).with_name("page.css")).read_text() + STYLE
-    sections = {"Checks": checks_table(audit), "Figures": figures_section(audit)}
+    found = sorted(audit.counts, key=lambda kind: (kind not in audit.fatal, list(KINDS).index(kind)))
+    sections = {"Checks": checks_table(audit, found)}
     sections |= {
-        KINDS[kind].title: kind_section(audit, kind, pictures=pictures, listed=listed)
-        for kind in audit.counts
+        KINDS[kind].title: kind_section(audit, kind, pictures=pictures, listed=listed) for kind in found
     }
+    sections["Figures"] = figures_section(audit)
+    anchors = {KINDS[kind].title: f' id="{kind}"' for kind in found}
     body = "".join(
-        f"<section><h2>{escape(name)}</h2>{content}</section>" for name, content in sections.items()
+        f"<section{anchors.get(name, '')}><h2>{escape(name)}</h2>{content}</section>"
+        for name, content in sections.items()
     )
     title = f"Audit of {audit.name}"
     verdict = (
@@ -69,26 +72,24 @@ def page(audit: Audit, *, pictures: int, listed: int) -> str:
     )
 
 
-def checks_table(audit: Audit) -> str:
-    """Every check, what was found, and what to do about it."""
-    rows = []
-    for kind, (_, title, advice) in KINDS.items():
-        count = audit.counts.get(kind, 0)
-        state = "" if not count else '<span class="bad">problem</span>' if kind in audit.fatal else "look"
-        name = (
-            f'<a href="#{kind}">{escape(title)}</a>'
-            if count
-            else f'<span class="soft">{escape(title)}</span>'
-        )
-        what = escape(advice) if count else ""
-        rows.append(
-            f'<tr><td>{name}</td><td class="n">{count}</td><td>{state}</td><td class="text">{what}</td>'
-            f"<td><code>{kind}</code></td></tr>"
-        )
-    return (
-        '<div class="scroll" style="max-height:none"><table><thead><tr><th>check</th><th class="n">found</th>'
-        f"<th></th><th>what to do</th><th>name</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+def checks_table(audit: Audit, found: Sequence[str]) -> str:
+    """What was found, in this order, and what to do about it; the checks that found nothing, folded."""
+    rows = "".join(
+        f'<tr><td><a href="#{kind}">{escape(KINDS[kind].title)}</a></td>'
+        f'<td class="n">{audit.counts[kind]}</td>'
+        f"<td>{'<span class=bad>problem</span>' if kind in audit.fatal else 'look'}</td>"
+        f'<td class="text">{escape(KINDS[kind].advice)}</td><td><code>{kind}</code></td></tr>'
+        for kind in found
     )
+    head = '<th>check</th><th class="n">found</th><th></th><th>what to do</th><th>name</th>'
+    table = (
+        f'<div class="scroll" style="max-height:none"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+    rest = [kind for kind in KINDS if kind not in found]
+    items = "".join(f"<li>{escape(KINDS[kind].title)} <code>{kind}</code></li>" for kind in rest)
+    folded = f"<details><summary>{len(rest)} checks found nothing</summary><ul>{items}</ul></details>"
+    return (table if found else "<p>Nothing was found.</p>") + folded
 
 
 def figures_section(audit: Audit) -> str:
@@ -134,7 +135,7 @@ def kind_section(audit: Audit, kind: str, *, pictures: int, listed: int) -> str:
     rest = f", the first {listed} here" if len(found) > listed else ""
     table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     return (
-        f'<p class=soft id="{kind}">{escape(_sentence(KINDS[kind].advice))}</p>'
+        f"<p class=soft>{escape(_sentence(KINDS[kind].advice))}</p>"
         + (f'<div class="grid">{"".join(shown)}</div>' if shown else "")
         + f"<details{'' if shown else ' open'}><summary>{len(found)} found{rest}</summary>{table}</details>"
     )

@@ -27,7 +27,10 @@ def tidy(content: Json, path: Path) -> Json:
     """
     missing = [key for key in ("images", "annotations", "categories") if key not in content]
     if missing:
-        raise PafposeError(f"{path}: not a COCO annotation file, it lacks {missing}")
+        raise PafposeError(
+            f"{path}: not a COCO annotation file, it lacks {missing}; fetch it again, or name its format: "
+            "data.format (docs/formats.md)"
+        )
     categories = content["categories"]
     categories = [categories] if isinstance(categories, dict) else categories
     people = [_person(person, path) for person in _dicts(content["annotations"], path, "annotation")]

@@ -223,5 +223,6 @@ def _in_frame(data: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray
         return turned
     raise PafposeError(
         f"{path}: the picture is {image.shape[1]} x {image.shape[0]} pixels, its annotation file says "
-        f"{size[1]} x {size[0]}; the labels would not fit: use the picture they were made for"
+        f"{size[1]} x {size[0]}; the labels would not fit: use the picture they were made for, or leave "
+        "such photos out with data.on_error=skip"
     )

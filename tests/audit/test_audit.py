@@ -257,3 +257,15 @@ def test_the_scripts_exit_status(clean: Path, tmp_path: Path) -> None:
     assert done.returncode == 0 and "clean" in done.stdout, done.stderr
     done = subprocess.run([*script, f"data.root={tmp_path}"], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "Traceback" not in done.stderr and "2 problems" in done.stdout
+
+
+def test_findings_come_first_and_what_is_sound_is_folded(broken, tmp_path: Path) -> None:
+    """Problems, then what to look at, then figures; checks without findings stand in one folded list."""
+    root = broken(lambda root, c: (PLANTED["swapped"](root, c), PLANTED["no_area"](root, c)))
+    audit = run(root, tmp_path / "out")
+    text = (tmp_path / "out" / "audit.html").read_text()
+    places = [text.index(f'<section id="{kind}">') for kind in ("no_area", "swapped")]
+    assert [*places, text.index("<h2>Figures</h2>")] == sorted([*places, text.index("<h2>Figures</h2>")])
+    first, folded = text.index("<details>"), text.index("</details>")
+    assert f"{len(KINDS) - len(audit.counts)} checks found nothing" in text[first:folded]
+    assert first < text.index("<code>missing_file</code>") < folded < places[0]

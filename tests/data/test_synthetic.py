@@ -18,6 +18,7 @@ from pafpose.data.synthetic.annotate import annotate, owner_mask, run_lengths, v
 from pafpose.data.synthetic.body import Bodies, J
 from pafpose.data.synthetic.canvas import Canvas, ellipse, owner_tag, to_fixed
 from pafpose.data.synthetic.looks import sample_look
+from pafpose.data.synthetic.measure import measure
 from pafpose.data.synthetic.person import HEAD, TORSO, Person
 from pafpose.data.synthetic.scene import FIRST, make_cast, make_picture
 from pafpose.data.synthetic.settings import SyntheticSettings
@@ -155,6 +156,35 @@ def test_overlap_grows_with_its_key(coco18):
     assert 0.1 < middle < high
 
 
+@pytest.mark.parametrize("overlap", [0.0, 0.2, 0.4])
+def test_where_there_is_room_the_overlap_is_the_one_asked_for(tmp_path, coco18, overlap):
+    settings = replace(
+        SMALL, train_count=80, val_count=0, people=(2, 3), height=(0.3, 0.6), cut=0, occlusion=0
+    )
+    settings = replace(settings, overlap=overlap, picture_size=192)
+    figures = measure(write_dataset(tmp_path / "set", settings, skeleton=coco18, workers=1))
+    assert abs(figures["overlap"] - overlap) < 0.05
+    assert 2.3 < figures["people"] < 2.7 and 0.3 < figures["height"] < 0.6
+
+
+def test_measured_figures_by_hand(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    sizes = [{"id": n, "height": 100, "width": 100} for n in (1, 2)]
+    boxes = [(1, [0, 0, 20, 40]), (1, [10, 0, 20, 20]), (2, [0, 0, 10, 60])]
+    people = [
+        {"image_id": i, "bbox": b, "iscrowd": 0, "keypoints": [5, 5, n, 0, 0, 0]}
+        for n, (i, b) in enumerate(boxes)
+    ]
+    crowd = {"image_id": 2, "bbox": [0, 0, 9, 9], "iscrowd": 1, "keypoints": [0] * 6}
+    content = {"images": sizes, "annotations": [*people, crowd]}
+    path = tmp_path / "annotations" / "person_keypoints_train2017.json"
+    path.write_text(json.dumps(content))
+    wanted = {"people": 1.5, "height": 0.4, "overlap": 0.5, "hidden": 0.5, "unlabelled": 1 / 3, "crowd": 0.5}
+    assert measure(tmp_path) == pytest.approx(wanted)
+    path.write_text(json.dumps({**content, "annotations": [crowd]}))
+    assert measure(tmp_path) == {}
+
+
 def test_shares_of_occluded_unlabelled_and_crowds(coco18):
     base = replace(SMALL, people=(1, 1), crowd=0, cut=0, occlusion=0, unlabelled=0, clutter=0)
 
@@ -230,18 +260,24 @@ def test_visibility_by_hand():
     canvas = Canvas(np.zeros((32, 32, 3), np.uint8))
     canvas.fill(ellipse((10, 12), 6, 6), (9.0, 9.0, 9.0), owner_tag(FIRST, TORSO))
     names = ("a", "b")
-    seen = visibility(Disc(), Disc().keypoints(names), FIRST, canvas.owner, names)
-    assert seen.tolist() == [2, 1]  # the second lies off the disc
+
+    def labels(points: np.ndarray) -> list[int]:
+        own, parts = (np.array(t)[None] for t in Disc().shown(names))
+        return visibility(points[None], np.array([FIRST]), canvas.owner, own=own, parts=parts)[0].tolist()
+
+    assert labels(Disc().keypoints(names)) == [2, 1]  # the second lies off the disc
     canvas.fill(ellipse((10, 12), 3, 3), (9.0, 9.0, 9.0), owner_tag(1))
-    seen = visibility(Disc(), Disc().keypoints(names), FIRST, canvas.owner, names)
-    assert seen.tolist() == [1, 1]
+    assert labels(Disc().keypoints(names)) == [1, 1]
     far = np.array([[-0.6, 5.0], [31.6, 5.0]])
-    assert visibility(Disc(), far, FIRST, canvas.owner, names).tolist() == [0, 0]
+    assert labels(far) == [0, 0]
 
 
 def test_a_hidden_figure_has_no_record():
-    record = annotate(Disc(), 5, np.zeros((8, 8), np.uint16), ("a", "b"), errors=np.zeros((2, 2)))
-    assert record is None
+    errors = np.zeros((1, 2, 2))
+    assert (
+        annotate([Disc()], 5, np.zeros((8, 8), np.uint16), ("a", "b"), errors=errors, unlabelled=[False])
+        == []
+    )
 
 
 def test_owner_map_matches_the_drawn_pixels():
@@ -252,6 +288,25 @@ def test_owner_map_matches_the_drawn_pixels():
     assert mask.sum() == 6 * 4 and mask[4:8, 4:10].all()
     assert (canvas.image[mask] == 255).all()
     assert run_lengths(mask)[:2] == [4 * 20 + 4, 4]
+
+
+def test_a_crowd_is_nobody_of_many_people(coco18):
+    """Owner numbers of 70 people and of the crowd stay apart."""
+    settings = replace(SMALL, people=(70, 70), height=(0.05, 0.06), crowd=1.0, overlap=0, clutter=0, cut=0)
+    for picture in annotations(settings, coco18, 3):
+        assert max(a["area"] for a in people([picture])) < 96 * 96 * 0.06**2 * 2
+
+
+def test_outlines_stay_within_half_a_pixel(coco18):
+    """Thinned outlines cover what the figure's pixels do."""
+    settings = replace(SMALL, picture_size=192, crowd=0, people=(2, 4))
+    for record in people(annotations(settings, coco18, 20)):
+        drawn = np.zeros((192, 192), np.uint8)
+        for polygon in record["segmentation"]:
+            corners = np.array(polygon).reshape(-1, 1, 2) - 0.5
+            cv2.fillPoly(drawn, [np.rint(corners * 16).astype(np.int32)], (1,), shift=4)
+        rim = sum(cv2.arcLength(np.float32(p).reshape(-1, 1, 2), True) for p in record["segmentation"])
+        assert abs(int(drawn.sum()) - record["area"]) <= 0.75 * rim
 
 
 @pytest.mark.parametrize("name", SKELETONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import cv2
@@ -11,6 +12,8 @@ from pafpose.data.synthetic.canvas import MAX_PARTS, PART_BITS
 
 Record = dict[str, Any]
 FEWEST = 3  # keypoints in sight that make a person worth labelling
+ROUGH = 0.5  # px by which an outline may leave that of the pixels: two fifths of the corners
+COARSE = 400  # px of the box from which on it may
 GUESS_REACH = 0.6  # roots of the visible area: about a thigh of a whole figure
 
 
@@ -22,68 +25,82 @@ class Visible(Protocol):
 
 
 def annotate(
-    figure: Visible,
-    owner: int,
+    figures: Sequence[Visible],
+    first: int,
     owners: np.ndarray,
     names: tuple[str, ...],
     *,
     errors: np.ndarray,
-    unlabelled: bool = False,
-) -> Record | None:
-    """COCO's record of one figure, None when nothing of it is to be seen.
+    unlabelled: Sequence[bool],
+) -> list[Record]:
+    """COCO's records of the figures of which anything is to be seen.
 
-    ``owners`` is the canvas' owner map; ``errors`` ``(K, 2)`` shift the annotated positions, in roots of
-    the visible area. Somebody of whom fewer than ``FEWEST`` keypoints are in sight goes without keypoints.
+    ``owners`` is the canvas' owner map, in which the figures are ``first``, ``first + 1`` and so on;
+    ``errors`` ``(n, K, 2)`` shift the annotated positions, in roots of the visible area. Somebody of whom
+    fewer than ``FEWEST`` keypoints are in sight goes without keypoints.
     """
-    region = _region(owner_mask(owners, owner))
-    if region is None:
-        return None
-    xy = figure.keypoints(names)
-    v = visibility(figure, xy, owner, owners, names)
-    v = forget_unguessable(v, xy, reach=GUESS_REACH * region["area"] ** 0.5, shown=figure.shown(names)[0])
-    if unlabelled or (v == 2).sum() < min(FEWEST, len(names)):
-        v[:] = 0
-    xy = np.round(xy + errors * region["area"] ** 0.5, 2)
-    points = [(x, y, k) if k else (0, 0, 0) for (x, y), k in zip(xy.tolist(), v.tolist(), strict=True)]
+    regions = {n: _region(owner_mask(owners, first + n)) for n in range(len(figures))}
+    found = {n: region for n, region in regions.items() if region}
+    if not found:
+        return []
+    seen = list(found)
+    numbers, roots = np.array(seen), np.array([region["area"] for region in found.values()]) ** 0.5
+    xy = np.stack([figures[n].keypoints(names) for n in seen])
+    own, parts = (np.array(t) for t in zip(*(figures[n].shown(names) for n in seen), strict=True))
+    v = visibility(xy, first + numbers, owners, own=own, parts=parts)
+    v = forget_unguessable(v, xy, reach=GUESS_REACH * roots, own=own)
+    too_few = (v == 2).sum(1) < min(FEWEST, len(names))
+    v[too_few | np.array(unlabelled)[numbers]] = 0
+    xy = np.round(xy + errors[numbers] * roots[:, None, None], 2)
+    return [
+        _record(found[n], points, labels)
+        for n, points, labels in zip(seen, xy.tolist(), v.tolist(), strict=True)
+    ]
+
+
+def _record(region: Record, points: list[list[float]], labels: list[int]) -> Record:
+    keypoints = [t for (x, y), k in zip(points, labels, strict=True) for t in ((x, y, k) if k else (0, 0, 0))]
     return {
         **region,
         "iscrowd": 0,
-        "num_keypoints": int((v > 0).sum()),
-        "keypoints": [value for point in points for value in point],
+        "num_keypoints": sum(k > 0 for k in labels),
+        "keypoints": keypoints,
         "category_id": 1,
     }
 
 
 def visibility(
-    figure: Visible, xy: np.ndarray, owner: int, owners: np.ndarray, names: tuple[str, ...]
+    xy: np.ndarray, numbers: np.ndarray, owners: np.ndarray, *, own: np.ndarray, parts: np.ndarray
 ) -> np.ndarray:
-    """v of each keypoint: 0 outside the picture, 1 when something lies before it, 2 in sight.
+    """v ``(n, K)`` of keypoints ``xy`` ``(n, K, 2)``: 0 outside, 1 when something lies before it, 2 in sight.
 
-    In sight: one of the nine pixels around it shows a part that the keypoint lies on.
+    ``numbers`` ``(n,)`` are the figures' in the map of ``owners``; ``own`` ``(n, K)`` is the v that a
+    figure's own body allows and ``parts`` ``(n, K)`` the parts that a keypoint lies on, as bits. In sight:
+    one of the nine pixels around it shows such a part.
     """
     height, width = owners.shape
-    v, masks = (np.array(t) for t in figure.shown(names))
-    inside = (xy >= -0.5).all(1) & (xy[:, 0] <= width - 0.5) & (xy[:, 1] <= height - 0.5)
-    x, y = np.rint(xy).astype(int).T
-    rows = np.clip(y[:, None] + _AROUND[1], 0, height - 1)
-    columns = np.clip(x[:, None] + _AROUND[0], 0, width - 1)
+    inside = (xy >= -0.5).all(-1) & (xy[..., 0] <= width - 0.5) & (xy[..., 1] <= height - 0.5)
+    x, y = np.rint(xy).astype(int).transpose(2, 0, 1)
+    rows = np.clip(y[..., None] + _AROUND[1], 0, height - 1)
+    columns = np.clip(x[..., None] + _AROUND[0], 0, width - 1)
     around = owners[rows, columns]
     bits = np.left_shift(1, (around & (MAX_PARTS - 1)).astype(np.int64))
-    seen = (((around >> PART_BITS) == owner) & ((bits & masks[:, None]) != 0)).any(1)
-    return np.where(inside, np.where(seen, v, np.minimum(v, 1)), 0)
+    seen = ((around >> PART_BITS) == numbers[:, None, None]) & ((bits & parts[..., None]) != 0)
+    return np.where(inside, np.where(seen.any(-1), own, np.minimum(own, 1)), 0)
 
 
-def forget_unguessable(v: np.ndarray, xy: np.ndarray, *, reach: float, shown: list[int]) -> np.ndarray:
+def forget_unguessable(v: np.ndarray, xy: np.ndarray, *, reach: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Unlabel what is hidden behind something else with nothing of the same figure in sight near by.
 
-    Annotators place a hidden keypoint when its neighbourhood tells where it must be. ``shown`` is the v
-    that the figure's own body would allow; ``reach`` in pixels.
+    Annotators place a hidden keypoint when its neighbourhood tells where it must be. ``own`` ``(n, K)`` is
+    the v that the figure's own body would allow; ``reach`` ``(n,)`` in pixels. Somebody of whom nothing is
+    seen stays as they are.
     """
-    seen = xy[v == 2]
-    if not len(seen):
-        return v
-    nearest = np.linalg.norm(xy[:, None] - seen[None], axis=-1).min(1)
-    return np.where((v == 1) & (np.array(shown) == 2) & (nearest > reach), 0, v)
+    seen = v == 2
+    apart = np.linalg.norm(xy[:, :, None] - xy[:, None], axis=-1)
+    nearest = np.where(seen[:, None], apart, np.inf).min(-1)
+    lost = (v == 1) & (own == 2) & (nearest > reach[:, None]) & seen.any(1, keepdims=True)
+    return np.where(lost, 0, v)
 
 
 def owner_mask(owners: np.ndarray, owner: int) -> np.ndarray:
@@ -103,6 +120,8 @@ def _region(mask: np.ndarray) -> Record | None:
     # doubled, so that outlines run a quarter pixel inside the border instead of half a pixel
     double = cv2.resize(crop, (2 * w, 2 * h), interpolation=cv2.INTER_NEAREST)
     outlines, _ = cv2.findContours(double, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if w * h >= COARSE:
+        outlines = [cv2.approxPolyDP(o, 2 * ROUGH, True) for o in outlines]
     corner = (x + 0.25, y + 0.25)
     polygons = [(o[:, 0] / 2 + corner).ravel().tolist() for o in outlines if len(o) > 2]
     area, box = float(cv2.countNonZero(crop)), [float(x), float(y), float(w), float(h)]

@@ -25,8 +25,10 @@ FIXED = float(1 << _SHIFT)
 _T = np.linspace(-np.pi / 2, np.pi / 2, 6)
 _ARC_X = np.concatenate([np.cos(_T), -np.cos(_T)])  # along the limb: round its far end, then its near end
 _ARC_Y = np.concatenate([np.sin(_T), -np.sin(_T)])
-_ARC = np.stack([_ARC_X, _ARC_Y], -1)
 _FAR = np.repeat([1.0, 0.0], 6)
+_ARC = np.stack(
+    [_ARC_X * _FAR, _ARC_Y * _FAR, _ARC_X * (1 - _FAR), _ARC_Y * (1 - _FAR), _FAR, np.ones(12)], -1
+)
 
 
 class Canvas:
@@ -90,12 +92,9 @@ def capsule(a: Sequence[float], b: Sequence[float], ra: float, rb: float) -> np.
     x, y = (b[0] - a[0]) * FIXED, (b[1] - a[1]) * FIXED
     scale = FIXED / (math.hypot(x, y) + 1e-9)
     c, s = x * scale, y * scale
-    out = _ARC @ np.array(((c, s), (-s, c)))
-    out[:6] *= rb
-    out[6:] *= ra
-    out[:6] += (x, y)
-    out += (a[0] * FIXED, a[1] * FIXED)
-    return np.rint(out).astype(np.int32)
+    ends = ((c * rb, s * rb), (-s * rb, c * rb), (c * ra, s * ra), (-s * ra, c * ra))
+    out = _ARC @ np.array((*ends, (x, y), (a[0] * FIXED, a[1] * FIXED)))
+    return np.rint(out, out=out).astype(np.int32)
 
 
 @functools.cache
@@ -104,14 +103,20 @@ def _circle(points: int) -> np.ndarray:
     return np.stack([np.cos(t), np.sin(t)], -1) * FIXED
 
 
+@functools.cache
+def _circle_and_one(points: int) -> np.ndarray:
+    """``(points, 3)``: turned, stretched and moved by one product."""
+    return np.concatenate([_circle(points), np.ones((points, 1))], 1)
+
+
 def ellipse(
     centre: Sequence[float], rx: float, ry: float, angle: float = 0.0, points: int = 16
 ) -> np.ndarray:
     """Outline ``(points, 2)`` of an ellipse turned by ``angle`` radians."""
     c, s = math.cos(angle), math.sin(angle)
-    turned = _circle(points) @ np.array(((rx * c, rx * s), (-ry * s, ry * c)))
-    turned += (centre[0] * FIXED + 0.5, centre[1] * FIXED + 0.5)
-    return np.floor(turned).astype(np.int32)
+    middle = (centre[0] * FIXED + 0.5, centre[1] * FIXED + 0.5)
+    turned = _circle_and_one(points) @ np.array(((rx * c, rx * s), (-ry * s, ry * c), middle))
+    return np.floor(turned, out=turned).astype(np.int32)
 
 
 def hull(centres: np.ndarray, radii: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -60,6 +61,7 @@ KEYPOINTS: dict[str, tuple[str, ...]] = {
 _BESIDE = {"shoulder": ("upper_arm",), "elbow": ("upper_arm", "forearm"), "wrist": ("forearm", "hand"),
            "hand": ("hand",), "hip": ("thigh",), "knee": ("thigh", "shin"), "ankle": ("shin", "foot"),
            "heel": ("foot", "shin"), "big_toe": ("foot",), "small_toe": ("foot",)}  # fmt: skip
+_FAR_SIDE = 0.75  # turned away further, a shoulder or hip is behind the trunk
 _FACE = frozenset(["nose", "mouth", "left_eye", "right_eye", "left_ear", "right_ear"])
 
 
@@ -73,15 +75,30 @@ def _weights(names: tuple[str, ...]) -> np.ndarray:
     return table
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What of a list of keypoints needs a look at the body; the rest is always in sight on its own parts."""
+
+    masks: tuple[int, ...]  # the parts that each may be seen on, as bits
+    faces: tuple[tuple[int, int], ...]  # keypoint and its joint, of those on the face
+    trunk: tuple[tuple[int, str, str], ...]  # keypoint, side and joint, of shoulders and hips
+
+
 @functools.cache
-def _parts(name: str) -> tuple[str, str, int]:
-    """Side and joint of a keypoint, and the parts it may be seen on as a bit mask."""
-    side, _, joint = name.partition("_")
-    if name in _FACE:
-        return "", "face", 1 << HEAD
-    if side not in SIDES:
-        return "", name, 1 << TORSO | 1 << HEAD
-    return side, joint, sum(1 << PART[f"{side}_{limb}"] for limb in _BESIDE[joint])
+def _parts(names: tuple[str, ...]) -> _Parts:
+    masks, faces, trunk = [], [], []
+    for k, name in enumerate(names):
+        side, _, joint = name.partition("_")
+        if name in _FACE:
+            masks.append(1 << HEAD)
+            faces.append((k, J[name]))
+        elif side not in SIDES:
+            masks.append(1 << TORSO | 1 << HEAD)
+        else:
+            masks.append(sum(1 << PART[f"{side}_{limb}"] for limb in _BESIDE[joint]))
+            if joint in ("shoulder", "hip"):
+                trunk.append((k, side, joint))
+    return _Parts(tuple(masks), tuple(faces), tuple(trunk))
 
 
 class Person:
@@ -113,27 +130,28 @@ class Person:
 
         Faces turned away are labelled as occluded while they can be inferred, then not at all.
         """
-        v, masks = [2] * len(names), [0] * len(names)
+        parts = _parts(names)
+        v, masks = [2] * len(names), list(parts.masks)
         z = self.joints[:, 2].tolist()
-        for k, name in enumerate(names):
-            side, joint, masks[k] = _parts(name)
-            if joint == "face":
-                turn = (z[J[name]] - z[J["head_centre"]]) / self.head
-                v[k] = 2 if turn > -0.12 else 1 if turn > -0.5 else 0
-            elif joint in ("shoulder", "hip") and not self._far(side, joint):
+        for k, point in parts.faces:
+            turn = (z[point] - z[J["head_centre"]]) / self.head
+            v[k] = 2 if turn > -0.12 else 1 if turn > -0.5 else 0
+        away = {joint: self._away(joint) for _, _, joint in parts.trunk}
+        for k, side, joint in parts.trunk:
+            if (away[joint] if side == "right" else -away[joint]) <= _FAR_SIDE:
                 masks[k] |= 1 << TORSO
         return v, masks
 
-    def _far(self, side: str, joint: str) -> bool:
-        """Whether the joint is on the far side of a trunk seen from the side."""
+    def _away(self, joint: str) -> float:
+        """How far the right one of two joints is turned away: -1 (the left one is) to 1."""
         across = self.joints[J[f"left_{joint}"]] - self.joints[J[f"right_{joint}"]]
-        away = float(across[2]) if side == "right" else -float(across[2])
-        return away > 0.75 * math.sqrt(float(across @ across))
+        return float(across[2]) / math.sqrt(float(across @ across))
 
     def draw(self, canvas: Canvas, owner: int) -> None:
         """Paint all parts, the farthest first."""
         tag = owner_tag(owner)
         rims, lit = self._outlines()
+        lights = self._lights()
         head = self.joints[J["head_centre"], 2] - self.joints[J["neck"], 2]
         steps = [(depth, n) for n, depth in enumerate(self._depths())]
         steps += [(0.0, -1), (0.03 if head > -0.06 else -0.03, -2)]
@@ -144,7 +162,7 @@ class Person:
         others = (self._draw_locks, self._draw_bag, self._draw_head, self._draw_torso)
         for _, n in sorted(steps):
             if n >= 0:
-                self._draw_limb(canvas, tag, n, rims[n], lit[n])
+                self._draw_limb(canvas, tag, n, rim=rims[n], lit=lit[n], light=lights[n])
             else:
                 others[n](canvas, tag)
 
@@ -167,7 +185,9 @@ class Person:
         )
         return both[: len(a)], both[len(a) :]
 
-    def _draw_limb(self, canvas: Canvas, tag: int, n: int, rim: np.ndarray, lit: np.ndarray) -> None:
+    def _draw_limb(
+        self, canvas: Canvas, tag: int, n: int, *, rim: np.ndarray, lit: np.ndarray, light: float
+    ) -> None:
         look, (side, limb) = self.look, _KEYS[n]
         sleeve = look.second if look.pattern == JACKET else look.top
         colour = {
@@ -178,7 +198,7 @@ class Person:
             "shin": look.bottom if look.cut < SHORTS else look.skin,
             "foot": look.shoes,
         }[limb]
-        colour = shade(colour, self._light(n))
+        colour = shade(colour, light)
         canvas.fill(rim, shade(colour, 0.68), tag + 3 + n)
         if not self.detail:
             return
@@ -213,10 +233,10 @@ class Person:
             patch = ellipse(self.point(f"{side}_elbow").tolist(), 0.019 * s, 0.019 * s, 0, 8)
             canvas.fill(patch, shade(colour, 0.5))
 
-    def _light(self, n: int) -> float:
+    def _lights(self) -> list[float]:
         """Limbs behind the trunk stand in its shade, those before it in the light."""
-        depth = float(self.joints[_FROM[n], 2] + self.joints[_TO[n], 2]) / 2
-        return min(1.12, max(0.66, 1.0 + 1.8 * depth))
+        depth = (self.joints[_FROM, 2] + self.joints[_TO, 2]) / 2
+        return np.minimum(1.12, np.maximum(0.66, 1.0 + 1.8 * depth)).tolist()
 
     def _bare(self, canvas: Canvas, start: str, end: str, share: float, radius: float) -> None:
         """Skin below a short sleeve or short trousers."""

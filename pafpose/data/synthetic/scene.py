@@ -10,7 +10,7 @@ import numpy as np
 
 from pafpose.data.synthetic.annotate import annotate, annotate_crowd
 from pafpose.data.synthetic.body import Bodies
-from pafpose.data.synthetic.canvas import Canvas
+from pafpose.data.synthetic.canvas import MAX_OWNERS, Canvas
 from pafpose.data.synthetic.creature import Creature, Layout, make_layout
 from pafpose.data.synthetic.looks import sample_look
 from pafpose.data.synthetic.person import KEYPOINTS, Person
@@ -22,7 +22,7 @@ from pafpose.skeleton import Skeleton
 SPLITS = ("train", "val")
 FIRST = 2  # owner number of the first figure; 0 nobody, 1 things
 _TRIES = 12
-_CROWD = 63  # owner number of everybody in a crowd
+_CROWD = MAX_OWNERS  # owner number of everybody in a crowd
 
 
 class Figure(Protocol):
@@ -91,9 +91,10 @@ def make_picture(settings: SyntheticSettings, cast: Cast, split: str, index: int
         if hidden[n]:
             draw_obstacle(canvas, obstacles, boxes[n])
     annotations = _annotate_all(figures, canvas, cast, settings, labels)
-    if crowded:
-        annotations.append(annotate_crowd(canvas.owner, _CROWD, len(cast.names)))
-    return Picture(_develop(canvas.image, scenery), [a for a in annotations if a])
+    crowd_record = annotate_crowd(canvas.owner, _CROWD, len(cast.names)) if crowded else None
+    if crowd_record:
+        annotations.append(crowd_record)
+    return Picture(_develop(canvas.image, scenery), annotations)
 
 
 def _arrange(figures: list[Figure], settings: SyntheticSettings, rng: np.random.Generator) -> np.ndarray:
@@ -112,7 +113,8 @@ def _arrange(figures: list[Figure], settings: SyntheticSettings, rng: np.random.
         if v[1] < settings.cut:
             corners = _across_the_border(corners, np.array([width, height]), size, v[2:4], u)
         boxes = np.concatenate([corners, corners + np.array([width, height])], 1)
-        wanted = min(1.0, 2 * settings.overlap * v[4])
+        spread = min(settings.overlap, 1 - settings.overlap)
+        wanted = settings.overlap - spread + 2 * spread * v[4]
         placed[n] = boxes[np.argmin(np.abs(_covered(boxes, placed[:n], width * height) - wanted))]
         figure.place(scale, placed[n, :2] - scale * figure.box[:2])
     return placed
@@ -158,16 +160,13 @@ def _draw_crowd(canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np
 
 def _annotate_all(
     figures: list[Figure], canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np.random.Generator
-) -> list[dict[str, Any] | None]:
+) -> list[dict[str, Any]]:
     """Records of all figures, with the share of unlabelled ones and the errors that the settings ask for."""
     unlabelled = rng.random(len(figures)) < settings.unlabelled
     errors = (
         rng.normal(size=(len(figures), len(cast.names), 2)) * settings.noise * np.array(cast.sigmas)[:, None]
     )
-    return [
-        annotate(f, FIRST + n, canvas.owner, cast.names, errors=errors[n], unlabelled=bool(unlabelled[n]))
-        for n, f in enumerate(figures)
-    ]
+    return annotate(figures, FIRST, canvas.owner, cast.names, errors=errors, unlabelled=unlabelled.tolist())
 
 
 def _develop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

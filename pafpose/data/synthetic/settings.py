@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from pafpose.errors import PafposeError
 
-GENERATOR_VERSION = 5  # raise it when the same settings give other pictures: cached folders are then remade
+GENERATOR_VERSION = 6  # raise it when the same settings give other pictures: cached folders are then remade
 
 
 @dataclass(frozen=True)

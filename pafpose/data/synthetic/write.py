@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 MARKER = "synthetic.json"  # last file written: a folder without it is not ours, or not whole
 JPEG_QUALITY = 90
 _VAL_IDS = 1_000_000  # ids of the two splits never meet
+_Drawn = tuple[str, dict[str, Any], list[dict[str, Any]]]  # split, image record, annotations
 _STALE = 3600.0  # seconds after which a temporary folder belongs to nobody
 
 
@@ -107,16 +109,11 @@ def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers
     for split in SPLITS:
         (folder / f"{split}2017").mkdir()
     textures(settings.picture_size)  # made once, before the children start
-    shares = [(folder, settings, cast, n, workers) for n in range(workers)]
-    if workers == 1:
-        records = _write_share(*shares[0])
-    else:  # children only draw: they touch neither torch's threads nor OpenCV's, which end here
-        cv2.setNumThreads(0)
-        context = get_context("fork" if sys.platform.startswith("linux") else "spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            records = [
-                r for future in [pool.submit(_write_share, *s) for s in shares] for r in future.result()
-            ]
+    gc.freeze()  # else what the program has loaded is searched for garbage again and again
+    try:
+        records = _draw_all(folder, settings, cast, workers)
+    finally:
+        gc.unfreeze()
     (folder / "annotations").mkdir()
     for split in SPLITS:
         own = sorted((r for r in records if r[0] == split), key=lambda r: r[1]["id"])
@@ -129,11 +126,25 @@ def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers
     )
 
 
+def _draw_all(folder: Path, settings: SyntheticSettings, cast: Cast, workers: int) -> list[_Drawn]:
+    """Every picture, in processes of its own unless one is enough."""
+    shares = [(folder, settings, cast, n, workers) for n in range(workers)]
+    if workers == 1:
+        return _write_share(*shares[0])
+    cv2.setNumThreads(
+        0
+    )  # children only draw: they touch neither torch's threads nor OpenCV's, which end here
+    context = get_context("fork" if sys.platform.startswith("linux") else "spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        futures = [pool.submit(_write_share, *share) for share in shares]
+        return [record for future in futures for record in future.result()]
+
+
 def _write_share(
     folder: Path, settings: SyntheticSettings, cast: Cast, first: int, step: int
-) -> list[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
+) -> list[_Drawn]:
     """Draw and write every ``step``-th picture; (split, image record, annotations) of each."""
-    records = []
+    records: list[_Drawn] = []
     for split in SPLITS:
         for index in range(first, settings.count(split), step):
             picture = make_picture(settings, cast, split, index)
@@ -156,7 +167,7 @@ def encode(image: Any) -> bytes:
     return bytes(data)
 
 
-def _coco(records: list[tuple[str, dict, list[dict]]], skeleton: Skeleton, cast: Cast) -> dict[str, Any]:
+def _coco(records: list[_Drawn], skeleton: Skeleton, cast: Cast) -> dict[str, Any]:
     """The annotation file: COCO's dictionary with ids."""
     annotations: list[dict[str, Any]] = []
     for _, image, own in records:
