@@ -86,7 +86,8 @@ class Muon(AdamW):
         steps = orthogonalise(matrices[0] if single else torch.stack(matrices), self.steps)
         rate = group["lr"] * max(1.0, steps.shape[-2] / steps.shape[-1]) ** 0.5
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(params, [as_kernel(step, shape).float() for step in ([steps] if single else steps)], alpha=-rate)
+        deltas = [as_kernel(step, shape).float() for step in ([steps] if single else steps)]
+        torch._foreach_add_(params, deltas, alpha=-rate)
 
 
 def batches(params: list[Tensor]) -> list[list[Tensor]]:
