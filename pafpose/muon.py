@@ -12,6 +12,7 @@ from torch.optim import AdamW
 from pafpose.utils.precision import choose
 
 A, B, C = 3.4445, -4.7750, 2.0315  # the polynomial a x + b x^3 + c x^5 of the publication
+TOGETHER = 3  # steps on one Gram matrix; its rounding errors grow twelvefold with each
 ADAMW_ALWAYS = ("depthwise", "bias", "norm")  # kinds of parameters that are not matrices
 
 
@@ -119,14 +120,34 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 def orthogonalise(matrices: Tensor, steps: int) -> Tensor:
     """(..., rows, cols) -> the same with all singular values near 1 (0.7 to 1.2 after 5 steps).
 
-    Values below about 1 / 3.4^steps of a matrix's norm come out smaller.
+    Values below about 1 / 3.4^steps of a matrix's norm come out smaller. Long matrices are multiplied twice
+    in every ``TOGETHER`` steps, not twice in each: what happens between depends on their Gram matrix alone.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT
-        factor = (gram @ gram).mul_(C).add_(gram, alpha=B)
-        factor.diagonal(dim1=-2, dim2=-1).add_(A)
-        x = factor @ x
+    together = TOGETHER if x.shape[-1] >= 2 * x.shape[-2] else 1
+    for done in range(0, steps, together):
+        gram = (x @ x.mT).float()
+        if not done:  # the sum of the diagonal is the square of the norm
+            square = gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + 1e-14
+            gram /= square
+        factor = _factor(gram, min(together, steps - done))
+        x = (factor if done else factor * square.rsqrt()).to(x.dtype) @ x
     return x.mT if tall else x
+
+
+def _factor(gram: Tensor, steps: int) -> Tensor:
+    """What some steps multiply a matrix by, from its Gram matrix; both (..., rows, rows) float32."""
+    factor = product = _polynomial(gram)
+    for _ in range(steps - 1):
+        gram = factor @ gram @ factor
+        factor = _polynomial(gram)
+        product = factor @ product
+    return product
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    """``A + B gram + C gram^2``: one step multiplies the matrix by it."""
+    factor = (gram @ gram).mul_(C).add_(gram, alpha=B)
+    factor.diagonal(dim1=-2, dim2=-1).add_(A)
+    return factor

@@ -103,3 +103,17 @@ def test_training_goes_on_from_a_saved_state(network: PoseNetwork) -> None:
 def test_unknown_parts_are_named(network: PoseNetwork) -> None:
     with pytest.raises(PafposeError, match=r"optimizer\.adamw=\['neck'\].*refinement"):
         build_optimizer(network, load_config(["optimizer=muon", "optimizer.adamw=[neck]"]).optimizer)
+
+
+@pytest.mark.parametrize("shape", [(24, 300), (300, 24), (24, 30), (2, 24, 300)])
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 8])
+def test_steps_taken_together_are_steps_taken_one_by_one(shape: tuple[int, ...], steps: int) -> None:
+    matrices = torch.randn(*shape, dtype=torch.float64).float()
+    tall = shape[-2] > shape[-1]
+    x = (matrices.mT if tall else matrices).double()
+    x = x / x.norm(dim=(-2, -1), keepdim=True)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = muon.A * x + (muon.B * gram + muon.C * gram @ gram) @ x
+    expected = (x.mT if tall else x).float()
+    assert torch.allclose(orthogonalise(matrices, steps), expected, atol=1e-3)

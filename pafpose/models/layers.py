@@ -120,11 +120,15 @@ def keep_depthwise_fast(network: nn.Module) -> None:
 
 
 class BasicBlock(nn.Module):
-    """``relu(x + two dense 3x3 convolutions)``, the block of ResNet-18 (He et al., arXiv 1512.03385)."""
+    """``relu(x + two dense 3x3 convolutions)``, the block of ResNet-18 (He et al., arXiv 1512.03385).
+
+    Only the second convolution has BatchNorm: it normalises the whole branch, and the passes over memory
+    that the first would take are a large part of a step on CPUs.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = conv(channels, channels, norm=True)
+        self.first = conv(channels, channels)
         self.second = conv(channels, channels, norm=True, act="none")
 
     def forward(self, x: Tensor) -> Tensor:
