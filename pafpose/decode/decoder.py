@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pafpose.decode.complete import complete_people
 from pafpose.decode.device import find_candidates
 from pafpose.decode.grouping import collect_people, group_peaks
 from pafpose.decode.kernel import all_finite, kernel
@@ -48,6 +49,7 @@ class Plan(NamedTuple):
     hungarian: int
     min_keypoints: int
     min_score: float
+    complete: float
 
 
 def make_plan(skeleton: Skeleton, settings: DecodeSettings, *, stride: int, heatmap_sigma: float) -> Plan:
@@ -74,6 +76,7 @@ def make_plan(skeleton: Skeleton, settings: DecodeSettings, *, stride: int, heat
         hungarian=MATCHING[settings.matching],
         min_keypoints=settings.min_keypoints,
         min_score=settings.min_score,
+        complete=settings.complete,
     )
 
 
@@ -115,6 +118,8 @@ def decode_fields(
         plan.length_factor, plan.near, plan.near_score, plan.cubic,
     )  # fmt: skip
     people, person_scores = group_links(peaks, starts, links, scores, plan)
+    if plan.complete > 0.0:
+        complete_people(people, heatmaps, pafs, rows, cols, plan)
     return people, person_scores, True
 
 
@@ -226,6 +231,12 @@ class Decoder:
         if found is None:
             _refuse_values(_float32(heat), _float32(paf))
         people = _in_threads(lambda i: group_links(*found[i], self.plan), len(found))
+        if self.plan.complete > 0:  # step by step along few lines: nothing for a GPU
+            here = _float32(heat), _float32(paf)
+            _in_threads(
+                lambda i: complete_people(people[i][0], here[0][i], here[1][i], *sizes[i], self.plan),
+                len(found),
+            )
         device = heat.device
         return [People(torch.from_numpy(k).to(device), torch.from_numpy(s).to(device)) for k, s in people]
 

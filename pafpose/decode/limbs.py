@@ -125,6 +125,24 @@ def _inside(grid: Grid, x: float, y: float) -> tuple[float, float]:
 
 
 @kernel
+def make_grid(pafs: np.ndarray, rows: int, cols: int, cubic: int) -> Grid:
+    """The first ``rows`` x ``cols`` cells of contiguous fields ``(2 L, h, w)``."""
+    area, width = pafs.shape[1] * pafs.shape[2], pafs.shape[2]
+    return Grid(
+        pafs.ravel(), area, width, rows, cols, cubic, max(cols - 2, 0), max(rows - 2, 0),
+        int(cols > 1), width * int(rows > 1),
+    )  # fmt: skip
+
+
+@kernel
+def read_field(grid: Grid, limb: int, x: float, y: float) -> tuple[float, float]:
+    """A limb's field at a point, or at the point of the map nearest to it."""
+    x, y = _inside(grid, x, y)
+    base = 2 * limb * grid.area
+    return _read_cubic(grid, base, x, y) if grid.cubic else _read_bilinear(grid, base, x, y)
+
+
+@kernel
 def _read_peaks(grid: Grid, limb: int, places: np.ndarray, begin: int, end: int, field: np.ndarray) -> None:
     """Write a limb's field at the peaks ``begin .. end`` of ``places (2, N)`` to ``field (2, N)``."""
     base = 2 * limb * grid.area
@@ -276,11 +294,7 @@ def find_links(
     beyond which limbs lose score (0: never); pairs nearer than ``near`` cells have at least ``near_score``.
     """
     links, scores, accepted = np.empty((256, 3), np.int32), np.empty(256, np.float32), 0
-    area, width = pafs.shape[1] * pafs.shape[2], pafs.shape[2]
-    grid = Grid(
-        pafs.ravel(), area, width, rows, cols, cubic, max(cols - 2, 0), max(rows - 2, 0),
-        int(cols > 1), width * int(rows > 1),
-    )  # fmt: skip
+    grid = make_grid(pafs, rows, cols, cubic)
     free_length = length_factor * rows if length_factor > 0.0 else np.inf
     number = peaks.shape[0]
     places, field = np.empty((2, number)), np.empty((2, number))

@@ -20,6 +20,7 @@ _AT_LEAST_ZERO = (
     "near_score",
     "peak_weight",
     "min_score",
+    "complete",
 )
 
 
@@ -42,6 +43,7 @@ class DecodeSettings:
     matching: str = "hungarian"
     min_keypoints: int = 3
     min_score: float = 0.2
+    complete: float = 0.0
 
     def __post_init__(self) -> None:
         for key, least in _WHOLE.items():
