@@ -66,12 +66,12 @@ def test_groups_on_the_command_line_beat_the_recipe(experiment: str) -> None:
             assert values == alone(group, option), f"{group}={option} under experiment={experiment}"
 
 
-def test_the_default_recipe_has_the_papers_targets_and_the_default_decoder() -> None:
+def test_the_default_recipe_has_the_papers_targets_and_completes_people() -> None:
     cfg = pafpose.load_config()
     assert (cfg.heatmap.sigma, cfg.heatmap.merge, cfg.heatmap.background) == (7, "max", "max")
     assert (cfg.paf.width, cfg.paf.caps, cfg.paf.profile, cfg.paf.merge) == (8, "bbox", "rigid", "mean")
     assert cfg.paf.limbs == "openpose" and cfg.skeleton.name == "coco18"
-    assert cfg.decode == pafpose.load_config(["decode=default"]).decode
+    assert cfg.decode == pafpose.load_config(["decode=default", "decode.complete=0.05"]).decode
     assert (cfg.decode.peak_threshold, cfg.decode.min_keypoints) == (0.1, 3)
 
 
