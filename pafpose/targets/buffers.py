@@ -19,6 +19,7 @@ from torch import Tensor
 # how many tensors hold a storage; without this function nothing is used again
 _tensors: Callable[[int], int] | None = getattr(torch._C, "_storage_Use_Count", None)
 KEPT_BYTES = 2**26  # that idle and lent buffers of one builder have together, beyond the latest two
+TURNS = 2**31 - 1  # that a buffer counts before it begins again
 _LATEST = 2  # a loop that draws the next result while it holds the last one needs so many
 
 
@@ -98,10 +99,20 @@ class Buffer:
         self.weights = Plane((heatmaps[0], 1, *heatmaps[2:]))
         self.planes = self.heatmaps, self.pafs, self.weights
         self.peaks, self.limbs = Windows(), Windows()
-        self.owner = np.zeros(pafs[2:], np.int64)  # of kernels: which limb type drew last into a cell
-        self.state = np.empty((*pafs[2:], 3))
+        self.owner = np.zeros(pafs[2:], np.int32)  # of kernels: which limb type drew last into a cell
+        self.count = np.zeros(pafs[2:], np.float32)  # and how often
+        self.state = np.empty((*pafs[2:], 2))
         self.turn = 0  # limb types drawn so far
         self.size = sum(plane.array.nbytes for plane in self.planes)  # bytes of the tensors
+
+    def turns(self, count: int) -> int:
+        """The number after which the next ``count`` limb types are numbered; ``owner`` knows all before."""
+        if self.turn > TURNS - count:
+            self.owner.fill(0)
+            self.turn = 0
+        first = self.turn
+        self.turn += count
+        return first
 
     def ones(self) -> Tensor:
         """The weights, lent, all 1."""

@@ -56,6 +56,7 @@ class TargetBuilder(nn.Module):
         self._ratios = ratios
         self._limbs = np.asarray(skeleton.limbs, np.int64)
         self._pool = Pool()
+        self._unit = np.ones((1, 1))  # scales of people when all are 1
         self._wants_boxes = heatmap.by_person or paf.by_person or mask.unlabelled_keypoints
         self._max_scale = float(ratios.max()) * (heatmap.scale_max if heatmap.by_person else 1.0)
         # whole numbers: .half() and .double() of a surrounding module leave them alone
@@ -167,7 +168,10 @@ class TargetBuilder(nn.Module):
     ) -> np.ndarray:
         """The same for the numba kernel, without torch where all are 1."""
         if boxes is None or not settings.by_person:
-            return np.ones(keypoints.shape[:2])
+            unit = self._unit  # read once: other threads draw other batches
+            if unit.shape != keypoints.shape[:2]:
+                unit = self._unit = np.ones(keypoints.shape[:2])
+            return unit
         return self._scales(keypoints, boxes, settings).contiguous().numpy()
 
     def _numba(
@@ -209,9 +213,10 @@ class TargetBuilder(nn.Module):
             buffer.limbs.held,
             buffer.limbs.room(people * len(self._limbs)),
             buffer.owner,
+            buffer.count,
             buffer.state,
             known=not buffer.pafs.changed,
-            turn=buffer.turn,
+            turn=buffer.turns(len(array) * len(self._limbs)),
             threshold=self._threshold,
             width=paf.width,
             limb_scale=(paf.limb_ref if paf.by_limb else 0.0, paf.scale_min, paf.scale_max),
@@ -221,7 +226,6 @@ class TargetBuilder(nn.Module):
             stride=self.stride,
         )
         buffer.limbs.keep(count)
-        buffer.turn += len(array) * len(self._limbs)
 
     def _torch(
         self, keypoints: Tensor, boxes: Tensor | None, cells: tuple[int, int]

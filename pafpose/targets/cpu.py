@@ -13,6 +13,8 @@ import math
 import numpy as np
 from numba import njit
 
+from pafpose.targets.strips import ONE, WIDTH, ZERO, bell, fill_window, raise_row
+
 TOLERANCE = 1e-9  # px; a cell exactly on a limb's border belongs to it, whichever way its distance is rounded
 GRAIN = 2.0**20  # distances and magnitudes that agree to 1/GRAIN are ties
 MERGE = {"mean": 0, "sum": 1, "nearest": 2, "max": 3, "last": 4}
@@ -22,8 +24,7 @@ BBOX, NONE, ROUND = 0, 1, 2
 PROFILE = {"rigid": 0, "linear": 1, "cosine": 2, "gaussian": 3}
 RIGID, LINEAR, COSINE, GAUSSIAN = 0, 1, 2, 3
 BACKGROUND = {"none": 0, "max": 1, "sum": 2}
-ZERO, ONE = np.float32(0), np.float32(1)
-ROW = 32  # cells that could be filled in the time that a row of a window takes to begin
+ROW = 16  # cells that could be filled in the time that a row of a window takes to begin
 NO_BACKGROUND, MAX_BACKGROUND, SUM_BACKGROUND = 0, 1, 2
 
 
@@ -49,11 +50,9 @@ def _clear(  # noqa: PLR0917
     for n in range(start, end):
         i0, i1, j0, j1 = held[n, 2], held[n, 3], held[n, 4], held[n, 5]
         for c in range(held[n, 1] * depth, (held[n, 1] + 1) * depth):
-            for i in range(i0, i1):
-                picture[c, i, j0:j1] = 0
+            fill_window(out, b, c, i0, i1, j0, j1, ZERO)
         if background:
-            for i in range(i0, i1):
-                picture[-1, i, j0:j1] = 1
+            fill_window(out, b, out.shape[1] - 1, i0, i1, j0, j1, ONE)
     return end
 
 
@@ -82,8 +81,9 @@ def draw_heatmaps(  # noqa: PLR0917
     room for all keypoints, were written.
     """
     reach = math.sqrt(-2.0 * math.log(truncate)) * (1 + 1e-6) if truncate > 0 else math.inf
-    cut = truncate * (1 - 1e-12)
-    column = np.empty(out.shape[3])
+    cut, offset = truncate * (1 - 1e-12), (stride - 1) / 2.0
+    row, column = np.empty(out.shape[2]), np.empty(max(out.shape[3], WIDTH))
+    known_size, step = 0.0, 0.0
     count = cleared = 0
     for b in range(keypoints.shape[0]):
         picture, start = out[b], count
@@ -93,59 +93,68 @@ def draw_heatmaps(  # noqa: PLR0917
                 x, y = np.float64(keypoints[b, p, k, 0]), np.float64(keypoints[b, p, k, 1])
                 if keypoints[b, p, k, 2] > threshold and math.isfinite(x) and math.isfinite(y):
                     size = max(sigma * scales[b, p] * ratios[k], 1e-6)
-                    window = windows[count]
-                    window[0], window[1] = b, k
-                    _window(window, x, y, reach * size, stride, out.shape[2], out.shape[3])
-                    _peak(picture, column, window, x, y, size, cut, merge_sum, background, stride)
+                    if size != known_size:
+                        known_size, step = size, math.exp(-((stride / size) ** 2) / 2)
+                    i0, i1 = _cells(y - reach * size, y + reach * size, offset, stride, out.shape[2])
+                    j0, j1 = _cells(x - reach * size, x + reach * size, offset, stride, out.shape[3])
+                    windows[count, 0], windows[count, 1] = b, k
+                    windows[count, 2], windows[count, 3] = i0, i1
+                    windows[count, 4], windows[count, 5] = j0, j1
                     count += 1
+                    if i0 < i1 and j0 < j1:
+                        _peak(
+                            picture,
+                            row,
+                            column,
+                            k,
+                            (i0, i1, j0, j1),
+                            (x, y, size, step),
+                            cut,
+                            merge_sum,
+                            background,
+                            stride,
+                        )
         if background == SUM_BACKGROUND:
             for n in range(start, count):
                 _clip(picture[-1], windows[n])
     return count
 
 
-@njit(cache=True, nogil=True)
-def _window(  # noqa: PLR0917
-    window: np.ndarray, x: float, y: float, reach: float, stride: int, rows: int, columns: int
-) -> None:
-    """Write the cells within ``reach`` px of a point, along both axes, to a window."""
-    offset = (stride - 1) / 2.0
-    window[2], window[3] = _cells(y - reach, y + reach, offset, stride, rows)
-    window[4], window[5] = _cells(x - reach, x + reach, offset, stride, columns)
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _peak(  # noqa: PLR0917
     out: np.ndarray,
+    row: np.ndarray,
     column: np.ndarray,
-    window: np.ndarray,
-    x: float,
-    y: float,
-    size: float,
+    k: int,
+    window: tuple[int, int, int, int],
+    peak: tuple[float, float, float, float],
     cut: float,
     merge_sum: bool,
     background: int,
     stride: int,
 ) -> None:
     """Merge one Gaussian into its channel; the background, the last channel, follows at once."""
-    offset, last = (stride - 1) / 2.0, out.shape[0] - 1
-    inverse = 1 / (2 * size * size)
-    k, i0, i1 = np.int64(window[1]), np.int64(window[2]), np.int64(window[3])
-    j0, j1 = np.int64(window[4]), np.int64(window[5])
-    for j in range(j0, j1):
-        column[j] = math.exp(-((stride * j + offset - x) ** 2) * inverse)
+    x, y, size, step = peak
+    inverse, last = 1 / (2 * size * size), out.shape[0] - 1
+    i0, i1, j0, j1 = window
+    bell(row, i0, i1, y, inverse, step, stride)
+    if merge_sum or background == SUM_BACKGROUND:
+        bell(column, j0, j1, x, inverse, step, stride)
+        for i in range(i0, i1):
+            _add(out[k, i], out[last, i], column, row[i], cut, j0, j1, merge_sum, background)
+        return
+    start, end, bounded = j0, j1, background == MAX_BACKGROUND
+    if j1 - j0 <= WIDTH <= out.shape[2]:
+        start = min(j0, out.shape[2] - WIDTH)
+        end = start + WIDTH
+        for j in range(start, end):
+            column[j] = 0
+    bell(column, j0, j1, x, inverse, step, stride)
     for i in range(i0, i1):
-        row = math.exp(-((stride * i + offset - y) ** 2) * inverse)
-        here, back = out[k, i], out[last, i]
-        if merge_sum or background == SUM_BACKGROUND:
-            _add(here, back, column, row, cut, int(j0), int(j1), merge_sum, background)
-            continue
-        for j in range(j0, j1):  # without branches it runs in vector registers
-            value = row * column[j]
-            new = np.float32(value) if value >= cut else ZERO
-            here[j] = max(here[j], new)
-            if background == MAX_BACKGROUND:
-                back[j] = min(back[j], ONE - new)
+        if end - start == WIDTH:
+            raise_row(out, k, i, start, WIDTH, column, row[i], cut, bounded)
+        else:
+            raise_row(out, k, i, start, end - start, column, row[i], cut, bounded)
 
 
 @njit(cache=True, nogil=True)
@@ -201,6 +210,7 @@ def draw_pafs(  # noqa: PLR0917
     held: np.ndarray,
     windows: np.ndarray,
     owner: np.ndarray,
+    count: np.ndarray,
     state: np.ndarray,
     *,
     known: bool,
@@ -220,9 +230,9 @@ def draw_pafs(  # noqa: PLR0917
     ``held``, ``known``, ``windows`` and the result as in ``draw_heatmaps``; a window is two channels deep.
 
     ``owner (h, w)`` holds numbers of at most ``turn``: which limb type of which picture used the cell last.
-    ``state (h, w, 3)``: its sum of x, of y, and n; or the best rank so far.
+    ``count (h, w)``: how many limbs it has there. ``state (h, w, 2)``: their sums; or the best rank so far.
     """
-    count = cleared = 0
+    drawn = cleared = 0
     for b in range(keypoints.shape[0]):
         picture = out[b]
         cleared = _clear(out, b, held, cleared, 2, False, known)
@@ -244,18 +254,20 @@ def draw_pafs(  # noqa: PLR0917
                     half *= min(max(length / limb_scale[0], limb_scale[1]), limb_scale[2])
                 line = (x, y, vx / length, vy / length, length, max(half, TOLERANCE))
                 tag = turn + b * limbs.shape[0] + limb + 1
-                windows[count, 0], windows[count, 1] = b, limb
-                _limb(picture, windows[count], line, owner, state, tag, caps, profile, merge, stride)
-                count += 1
-    return count
+                windows[drawn, 0], windows[drawn, 1] = b, limb
+                _limb(picture, windows, drawn, line, owner, count, state, tag, caps, profile, merge, stride)
+                drawn += 1
+    return drawn
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _limb(  # noqa: PLR0917
     out: np.ndarray,
-    window: np.ndarray,
+    windows: np.ndarray,
+    drawn: int,
     line: tuple[float, float, float, float, float, float],
     owner: np.ndarray,
+    count: np.ndarray,
     state: np.ndarray,
     tag: int,
     caps: int,
@@ -265,18 +277,30 @@ def _limb(  # noqa: PLR0917
 ) -> None:
     """Merge one limb into its two channels, row by row; its window becomes the box around what it covers."""
     x, y, ux, uy, length, half = line
-    offset, limb = (stride - 1) / 2.0, np.int64(window[1])
+    offset, limb = (stride - 1) / 2.0, np.int64(windows[drawn, 1])
     reach = (3 * half if profile == GAUSSIAN else half) + TOLERANCE
     top, bottom = min(y, y + uy * length) - reach, max(y, y + uy * length) + reach
     i0, i1 = _cells(top, bottom, offset, stride, out.shape[1])
     per_x, per_y = 1 / ux if ux != 0 else math.inf, 1 / uy if uy != 0 else math.inf
     left, right = out.shape[2], 0
+    tag32, ux32, uy32 = np.int32(tag), np.float32(ux), np.float32(uy)
     for i in range(i0, i1):
         dy = stride * i + offset - y
         low, high = _row(dy, ux, uy, per_x, per_y, length, reach, caps)
         j0, j1 = _cells(x + low, x + high, offset, stride, out.shape[2])
         if j0 < j1:
             left, right = min(left, j0), max(right, j1)
+        if merge == MEAN and profile == RIGID:
+            for j in range(j0, j1):
+                if owner[i, j] != tag32:
+                    owner[i, j], count[i, j] = tag32, ONE
+                    out[2 * limb, i, j], out[2 * limb + 1, i, j] = ux32, uy32
+                else:
+                    count[i, j] += ONE
+                    share = ONE / count[i, j]
+                    out[2 * limb, i, j] += (ux32 - out[2 * limb, i, j]) * share
+                    out[2 * limb + 1, i, j] += (uy32 - out[2 * limb + 1, i, j]) * share
+            continue
         for j in range(j0, j1):
             value, distance = 1.0, 0.0
             if profile != RIGID or merge == NEAREST:
@@ -286,11 +310,11 @@ def _limb(  # noqa: PLR0917
             owner[i, j] = tag
             if merge in (MEAN, SUM):
                 if new:
-                    state[i, j, 0] = state[i, j, 1] = state[i, j, 2] = 0
+                    state[i, j, 0] = state[i, j, 1] = count[i, j] = 0
                 state[i, j, 0] += ux * value
                 state[i, j, 1] += uy * value
-                state[i, j, 2] += 1
-                share = 1 / state[i, j, 2] if merge == MEAN and not new else 1.0
+                count[i, j] += 1
+                share = 1 / np.float64(count[i, j]) if merge == MEAN and not new else 1.0
                 out[2 * limb, i, j] = state[i, j, 0] * share
                 out[2 * limb + 1, i, j] = state[i, j, 1] * share
                 continue
@@ -299,7 +323,8 @@ def _limb(  # noqa: PLR0917
                 state[i, j, 0] = rank
                 out[2 * limb, i, j] = ux * value
                 out[2 * limb + 1, i, j] = uy * value
-    window[2], window[3], window[4], window[5] = i0, i1, left, right
+    windows[drawn, 2], windows[drawn, 3] = i0, i1
+    windows[drawn, 4], windows[drawn, 5] = left, right
 
 
 @njit(cache=True, nogil=True, forceinline=True)

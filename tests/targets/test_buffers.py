@@ -206,3 +206,33 @@ def test_only_windows_are_touched_again(coco18, builder):
     again = builder(person, (400, 400))
     assert (again.pafs[0, :, -1, -1] == 5).all()
     assert not again.pafs[0, :, :-1].gt(1).any()
+
+
+def test_counting_limb_types_begins_again_before_it_overflows(coco18, builder, monkeypatch):
+    monkeypatch.setattr(buffers, "TURNS", 3 * 2 * coco18.num_limbs)  # three batches of two pictures
+    for seed in range(10):
+        assert equal(builder(people(coco18, seed), SIZE), fresh(coco18, seed))
+    assert builder._pool.take((2, builder.num_heatmaps, 24, 32), (2, builder.num_pafs, 24, 32)).turn <= (
+        buffers.TURNS
+    )
+
+
+def test_batches_of_any_number_of_people_take_turns_in_threads(coco18, builder):
+    wrong = []
+
+    def draw(seed: int) -> None:
+        for n in range(20):
+            if not equal(builder(people(coco18, n, count=seed + n % 3), SIZE), wanted[seed, n]):
+                wrong.append((seed, n))
+
+    wanted = {
+        (seed, n): [t.clone() for t in build(coco18)(people(coco18, n, count=seed + n % 3), SIZE)]
+        for seed in (1, 5)
+        for n in range(20)
+    }
+    threads = [threading.Thread(target=draw, args=(seed,)) for seed in (1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
