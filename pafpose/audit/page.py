@@ -165,7 +165,7 @@ def _view(path: Path, table: Table, person: int | None, skeleton: Skeleton) -> n
     if person is None:
         return _whole(image)
     labelled = table.labelled[person]
-    points = np.where(labelled[:, None], np.nan_to_num(table.keypoints[person]), 0)
+    points = np.where(labelled[:, None], np.nan_to_num(table.keypoints[person], posinf=0, neginf=0), 0)
     low, high, box = _extent(points, labelled, table.boxes[person], image.shape[:2])
     size = np.maximum(high - low, 1)
     canvas = np.full((size[1], size[0], 3), 200, np.uint8)

@@ -105,7 +105,7 @@ def _read(data: PoseDataModule, split: str, audit: Audit, margin: float) -> Iter
 
 def _sides(table: Table, skeleton: Skeleton) -> Iterator[Finding]:
     rows = np.flatnonzero(~table.crowd)
-    points = np.nan_to_num(table.keypoints[rows])
+    points = np.nan_to_num(table.keypoints[rows], posinf=0, neginf=0)
     for m, pairs, strength in exchanged(points, table.labelled[rows], skeleton):
         person = int(rows[m])
         photo = table.photos[table.photo[person]]

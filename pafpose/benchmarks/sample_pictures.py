@@ -19,15 +19,16 @@ from pafpose.data.records import Sample
 
 log = logging.getLogger(__name__)
 
-PRESETS = ("none", "default", "openpose2019", "seed", "coco_mini", "strong")
+PRESETS = ("none", "default", "openpose2019", "seed", "coco_mini", "quickstart", "strong")
 COUNT = 6
 SIDE = 138  # px of a panel
-DATA = ("data.train_count=24", "data.val_count=1", "data.picture_size=368", "data.sample_by=person")
+DATA = ("data.train_count=24", "data.val_count=1", "data.picture_size=368")
 
 
 def strip(preset: str) -> np.ndarray:
     """``COUNT`` training samples of a preset side by side, RGB; a cross where a keypoint is labelled."""
-    data = build_datamodule(load_config([*DATA, f"augment={preset}"]))
+    by = "image" if preset == "quickstart" else "person"  # as it is meant
+    data = build_datamodule(load_config([*DATA, f"data.sample_by={by}", f"augment={preset}"]))
     data.prepare_data()
     data.setup("fit")
     step = len(data.train_dataset) // COUNT

@@ -46,9 +46,18 @@ def colour_map(settings: ColourSettings, rng: np.random.Generator, mean: float) 
     return np.column_stack([linear, np.full(3, shift)])
 
 
-def change_colour(image: np.ndarray, settings: ColourSettings, rng: np.random.Generator) -> np.ndarray:
-    """An RGB picture (H, W, 3) with brightness, contrast, saturation and hue drawn anew."""
-    return cv2.transform(image, colour_map(settings, rng, float(image[::8, ::8].mean())))
+def change_colour(
+    image: np.ndarray,
+    settings: ColourSettings,
+    rng: np.random.Generator,
+    *,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """An RGB picture (H, W, 3) with brightness, contrast, saturation and hue drawn anew.
+
+    ``out`` is memory for it, which may be that of the picture: fresh pages cost more than the change itself.
+    """
+    return cv2.transform(image, colour_map(settings, rng, float(image[::8, ::8].mean())), dst=out)
 
 
 class Photometric:

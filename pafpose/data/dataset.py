@@ -202,7 +202,7 @@ class TrainDataset(PoseDataset):
         if self._overlays.active:
             self._overlays.lay(scene, rng, person=self._place(photo, person), degrees=draw.degrees)
         if settings.colour.p and rng.random() < settings.colour.p:
-            scene.image = change_colour(scene.image, settings.colour, rng)
+            scene.image = change_colour(scene.image, settings.colour, rng, out=scene.image)
         if self._photometric:
             scene.image = self._photometric(scene.image, rng)
         return self._sample(photo, scene, matrix=matrix, valid=square)

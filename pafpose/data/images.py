@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from pafpose import geometry
+from pafpose.data.moving import seen_part
 from pafpose.errors import PafposeError
 
 FILL = 128  # grey of padding, as the original training code
@@ -81,14 +82,14 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.nda
     OpenCV has vector code for four bytes a pixel, not for three: with an idle fourth, the same pixels come
     in little more than half of the time. Only the part that is seen is copied for that.
     """
-    rows, columns = _seen(matrix, size, image.shape[:2])
-    if rows.start >= rows.stop or columns.start >= columns.stop:
+    top, bottom, left, right, moving = seen_part(matrix, size, image.shape[:2])
+    if top >= bottom or left >= right:
         return np.full((*size, 3), FILL, np.uint8)
-    part = image[rows, columns]
+    part = image[top:bottom, left:right]
     four = cv2.cvtColor(part, cv2.COLOR_RGB2RGBA, dst=_scratch.array("photo", (*part.shape[:2], 4)))
     moved = cv2.warpAffine(
         four,
-        geometry.compose(matrix, geometry.translation(columns.start, rows.start)),
+        moving,
         (size[1], size[0]),
         dst=_scratch.array("crop", (*size, 4)),
         flags=cv2.INTER_LINEAR,
@@ -96,17 +97,6 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.nda
         borderValue=(FILL, FILL, FILL, FILL),
     )
     return cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB)
-
-
-def _seen(matrix: np.ndarray, size: tuple[int, int], photo: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a photo (height, width) that a moved picture of (height, width) shows."""
-    out = []
-    for (right, below, start), length in zip(geometry.invert(matrix).tolist(), photo[::-1], strict=True):
-        across, down = right * (size[1] - 1), below * (size[0] - 1)
-        low = start + min(across, 0.0) + min(down, 0.0)
-        high = start + max(across, 0.0) + max(down, 0.0)
-        out.append(slice(min(length, max(0, math.floor(low) - 1)), max(0, min(length, math.floor(high) + 3))))
-    return out[1], out[0]
 
 
 class _Scratch(threading.local):

@@ -1,4 +1,4 @@
-"""Kernel that moves the people of a photo into a crop: what many small array operations would do, at once."""
+"""Kernels that move a photo and its people into a crop: what many small array operations would do."""
 
 from __future__ import annotations
 
@@ -43,3 +43,32 @@ def move_people(
         moved[n, 2], moved[n, 3] = across * share, down * share
         n += 1
     return points, moved
+
+
+@njit(cache=True, nogil=True)
+def seen_part(
+    matrix: np.ndarray, size: tuple[int, int], photo: tuple[int, int]
+) -> tuple[int, int, int, int, np.ndarray]:
+    """What a picture of (height, width) shows of a photo of (height, width) that ``matrix`` moves into it.
+
+    First and last + 1 of the rows, then of the columns, with a margin for bilinear reading (an empty range
+    when nothing is seen), and the (2, 3) matrix from that part to the picture.
+    """
+    a, b, c, d = matrix[0, 0], matrix[0, 1], matrix[1, 0], matrix[1, 1]
+    x, y = matrix[0, 2], matrix[1, 2]
+    ends = np.empty((2, 2), np.int64)
+    grown = 1 / (a * d - b * c)
+    for axis in range(2):
+        right, below = (d * grown, -b * grown) if axis == 0 else (-c * grown, a * grown)
+        start = -(right * x + below * y)
+        across, down = right * (size[1] - 1), below * (size[0] - 1)
+        low = start + min(across, 0.0) + min(down, 0.0)
+        high = start + max(across, 0.0) + max(down, 0.0)
+        length = photo[1 - axis]
+        ends[axis, 0] = min(length, max(0.0, math.floor(low) - 1.0))
+        ends[axis, 1] = max(0.0, min(length, math.floor(high) + 3.0))
+    left, top = ends[0, 0], ends[1, 0]
+    part = matrix.copy()
+    part[0, 2] += a * left + b * top
+    part[1, 2] += c * left + d * top
+    return top, ends[1, 1], left, ends[0, 1], part

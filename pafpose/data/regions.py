@@ -3,6 +3,9 @@
 Cell (i, j) of a field with stride s is ignored when the input pixel x = s*j + s//2, y = s*i + s//2 is; that
 pixel takes the value of the photo pixel nearest to where it came from. So masks are never warped: the few
 pixels that matter are looked up in the photo's own mask.
+
+Without a segmentation the region is the box. A pixel is in a box when its centre is; box edges, as polygons,
+count from the corner of the first pixel, as in COCO's own mask code.
 """
 
 from __future__ import annotations
@@ -12,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pafpose import geometry
-from pafpose.data.index import PoseIndex, count_labelled
-from pafpose.data.runs import mark_box, mark_runs, pixels_under_cells, run_ends
+from pafpose.data.index import PoseIndex, Ragged, count_labelled
+from pafpose.data.runs import Regions, ignored_pixels, pixels_under_cells
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
 
@@ -23,11 +26,7 @@ class Roles(NamedTuple):
 
     drawn: np.ndarray  # (M,) bool: has targets
     ignored: np.ndarray  # (M,) bool: its region does not count
-
-    @property
-    def protected(self) -> np.ndarray:
-        """(M,) bool: drawn and not ignored itself."""
-        return self.drawn & ~self.ignored
+    protected: np.ndarray  # (M,) bool: drawn and not ignored
 
 
 def assign_roles(index: PoseIndex, skeleton: Skeleton, mask: MaskSettings) -> Roles:
@@ -48,7 +47,7 @@ def assign_roles(index: PoseIndex, skeleton: Skeleton, mask: MaskSettings) -> Ro
         ignored |= small
     if mask.small_people == "ignore":
         drawn &= ~small
-    return Roles(drawn, ignored)
+    return Roles(drawn, ignored, drawn & ~ignored)
 
 
 def ignored_cells(
@@ -63,37 +62,30 @@ def ignored_cells(
 ) -> np.ndarray:
     """(h, w) bool: cells that the loss leaves out, for a photo moved by ``matrix`` (photo -> input)."""
     people = index.people(photo)
-    ignored = np.flatnonzero(roles.ignored[people]) + people.start
-    if not len(ignored) and not mask.outside_image:
+    ignored = roles.ignored[people]
+    if not mask.outside_image and not ignored.any():
         return np.zeros(cells, bool)
-    pixels = pixels_under_cells(geometry.invert(matrix), cells, stride, index.size(photo))
-    out = in_regions(index, photo, ignored, pixels=pixels, region=mask.region)
-    protected = np.flatnonzero(roles.protected[people]) + people.start
-    if mask.protect_labelled and len(protected) and out.any():
-        out[out] = ~in_regions(index, photo, protected, pixels=pixels[out], region=mask.region)
-    if mask.outside_image:
-        out |= pixels < 0
-    return out.reshape(cells)
+    masks = _masks(index, photo, people) if mask.region == "segmentation" else _no_masks(len(ignored))
+    protected = roles.protected[people] if mask.protect_labelled else np.zeros_like(ignored)
+    regions = Regions(index.boxes[people], masks.values, masks.first, ignored, protected)
+    size = index.size(photo)
+    pixels = pixels_under_cells(geometry.invert(matrix), cells, stride, size)
+    return ignored_pixels(pixels, size[0], regions, mask.outside_image).reshape(cells)
 
 
-def in_regions(
-    index: PoseIndex, photo: int, people: np.ndarray, *, pixels: np.ndarray, region: str
-) -> np.ndarray:
-    """Whether pixels of a photo, numbered ``x * height + y``, lie in the region of any of the people.
+def _masks(index: PoseIndex, photo: int, people: slice) -> Ragged:
+    """The compressed run lengths of the people of a photo; an empty row where there are none."""
+    if len(index.polygons.first) == 1:  # all packed: no polygons
+        return Ragged(index.rle.values, index.rle.first[people.start : people.stop + 1])
+    rows = [segmentation(index, photo, person) for person in range(people.start, people.stop)]
+    return Ragged.of([_NOTHING if row is None else row for row in rows], np.uint8)
 
-    Without a segmentation the region is the box. A pixel is in a box when its centre is; box edges, like
-    polygons, count from the corner of the first pixel, as in COCO's own mask code. -1 lies in no region.
-    """
-    height = index.size(photo)[0]
-    out = np.zeros(pixels.shape, bool)
-    for person in people:
-        counts = segmentation(index, photo, int(person)) if region == "segmentation" else None
-        if counts is None:
-            mark_box(pixels, height, index.boxes[person], out)
-        else:
-            mark_runs(pixels, height, run_ends(counts), out)
-    out[pixels < 0] = False
-    return out
+
+def _no_masks(people: int) -> Ragged:
+    return Ragged(_NOTHING, np.zeros(people + 1, np.int64))
+
+
+_NOTHING = np.zeros(0, np.uint8)
 
 
 def segmentation(index: PoseIndex, photo: int, person: int) -> np.ndarray | None:

@@ -6,6 +6,8 @@ between outside and inside, starting outside; a shape is the ends of its runs.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -111,6 +113,49 @@ def pixels_under_cells(
             out[n] = x * height + y if inside else -1
             n += 1
     return out
+
+
+class Regions(NamedTuple):
+    """Where the P people of a photo are: in their masks, in their boxes when a mask is empty."""
+
+    boxes: np.ndarray  # (P, 4) float64 x, y, w, h
+    masks: np.ndarray  # uint8, COCO's compressed run lengths of all
+    first: np.ndarray  # (P + 1,) int64: person p has masks[first[p]:first[p + 1]]
+    ignored: np.ndarray  # (P,) bool
+    protected: np.ndarray  # (P,) bool: counts again where somebody is ignored
+
+
+@njit(cache=True, nogil=True)
+def ignored_pixels(pixels: np.ndarray, height: int, regions: Regions, outside: bool) -> np.ndarray:
+    """(n,) bool: which of ``pixels`` are in the region of somebody ignored and of nobody protected.
+
+    ``outside`` is the answer for pixel -1, which lies in no photo.
+    """
+    out = np.zeros(len(pixels), np.bool_)
+    _mark_people(pixels, height, regions, regions.ignored, out)
+    if regions.protected.any():
+        counts = ~out
+        _mark_people(pixels, height, regions, regions.protected, counts)
+        out = ~counts
+    for n, pixel in enumerate(pixels):
+        if pixel < 0:
+            out[n] = outside
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _mark_people(
+    pixels: np.ndarray, height: int, regions: Regions, chosen: np.ndarray, out: np.ndarray
+) -> None:
+    """Set ``out`` where the pixel is in the region of any of the ``chosen`` people."""
+    first = regions.first
+    for m in range(len(chosen)):
+        if not chosen[m]:
+            continue
+        if first[m + 1] > first[m]:
+            mark_runs(pixels, height, _run_ends(regions.masks[first[m] : first[m + 1]]), out)
+        else:
+            mark_box(pixels, height, regions.boxes[m], out)
 
 
 @njit(cache=True, nogil=True)

@@ -126,7 +126,7 @@ PLANTED: dict[str, Change] = {
     ),
     "unknown_category": lambda root, c: c["annotations"][0].update(category_id=4),
     "wrong_length": lambda root, c: c["annotations"][0]["keypoints"].pop(),
-    "not_finite": lambda root, c: set_point(c, 0, 9, [float("nan"), 60, 2]),
+    "not_finite": lambda root, c: set_point(c, 0, 9, [float("nan"), float("inf"), 2]),
     "bad_mask": lambda root, c: c["annotations"][0].update(segmentation={"size": [9, 9], "counts": [81]}),
     "missing_file": lambda root, c: photo(root, 2).unlink(),
     "unreadable_file": lambda root, c: photo(root, 2).write_bytes(photo(root, 2).read_bytes()[:900]),

@@ -12,7 +12,7 @@ import pytest
 
 from pafpose import geometry
 from pafpose.data.augment import AugmentSettings, crop_matrix, draw_geometry
-from pafpose.data.regions import assign_roles, ignored_cells, in_regions
+from pafpose.data.regions import Roles, assign_roles, ignored_cells
 from pafpose.data.runs import run_ends
 from pafpose.targets.settings import MaskSettings
 from tests.data.coco_files import person, read_split, six_points, write_split
@@ -43,8 +43,18 @@ def index_of(tmp_path, coco18, people, size=(H, W)):
     return read_split(file, tmp_path / "train2017", coco18)
 
 
-def lookup(index, people, region="segmentation"):
-    return in_regions(index, 0, np.array(people), pixels=np.arange(W * H), region=region).reshape(W, H).T
+def lookup(index, people, region="segmentation", photo=0):
+    """(height, width) bool: the regions of these people at every pixel of their photo."""
+    ignored = np.isin(np.arange(len(index.boxes)), people)
+    return ignored_cells(
+        index,
+        photo,
+        roles=Roles(ignored, ignored, ~ignored),
+        mask=MaskSettings(region=region, protect_labelled=False),
+        matrix=geometry.identity(),
+        cells=index.size(photo),
+        stride=1,
+    )
 
 
 def ellipse(x, y, a, b):
@@ -207,8 +217,5 @@ def test_coco_mini_masks_match_cocos(coco_mini, coco18):
     photo_of = index.photo_of()
     for m in range(0, len(photo_of), 3):
         size = index.size(int(photo_of[m]))
-        pixels = np.arange(size[0] * size[1])
-        own = in_regions(index, int(photo_of[m]), np.array([m]), pixels=pixels, region="segmentation")
-        assert np.array_equal(
-            own.reshape(size[::-1]).T, full_mask(content[int(index.annotation_ids[m])], size)
-        )
+        own = lookup(index, [m], photo=int(photo_of[m]))
+        assert np.array_equal(own, full_mask(content[int(index.annotation_ids[m])], size))
