@@ -104,7 +104,7 @@ def _boxes(people: np.ndarray) -> np.ndarray:
 def _truth(crowds: Sequence[np.ndarray], skeleton: Skeleton, side: int) -> Mapping[str, Any]:
     """COCO ground truth of the crowds; people are large enough to count."""
     scored = list(skeleton.scored)
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for photo, crowd in enumerate(crowds):
         for person, box in zip(crowd, _boxes(crowd).tolist(), strict=True):
             annotations.append(
@@ -128,12 +128,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     common = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     quiet_known_warnings()
-    log.info("| preset | %s |", " | ".join(f"{people} people" for people in CROWDS))
-    log.info("|%s", "---|" * (len(CROWDS) + 1))
+    lines = [f"| preset | {' | '.join(f'{n} people' for n in CROWDS)} |", f"|{'---|' * (len(CROWDS) + 1)}"]
     for row in ROWS:
         cfg = load_config([*common, *row.split()], name="oracle")
         cells = [f"{crowd_ap(cfg, people)['AP']:.3f}" for people in CROWDS]
-        log.info("| `%s` | %s |", row, " | ".join(cells))
+        lines.append(f"| `{row}` | {' | '.join(cells)} |")
+    log.info("%s", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Crowds of real people: all on the photo, apart from each other, and found by a decoder that tells them apart."""
+"""Crowds of real people: all on the photo, smaller the more they are, and told apart by the decoder."""
 
 from __future__ import annotations
 
