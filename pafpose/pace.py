@@ -39,9 +39,11 @@ def shorten(cfg: DictConfig) -> None:
     if affordable >= planned:
         return
     every = cfg.trainer.val_check_interval
-    cfg.trainer.max_steps = affordable
     if isinstance(every, int):
         cfg.trainer.val_check_interval = max(1, every * affordable // planned)
+        if planned % every == 0:  # still the last validation at the last step, not one step before it
+            affordable = cfg.trainer.val_check_interval * (planned // every)
+    cfg.trainer.max_steps = affordable
     log.warning(
         "%d steps would take %.0f minutes here: cut to %d, which fit into max_minutes=%g (null: no limit)",
         planned,

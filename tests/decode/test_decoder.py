@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from pafpose.benchmarks.decode_pictures import decode_steps
 from pafpose.decode import Decoder, DecodeSettings
 from pafpose.errors import PafposeError
 
@@ -215,6 +216,15 @@ def test_a_noise_map_of_many_peaks_ends_soon(coco18, rng):
     people = decoder(heat, paf)
     assert time.perf_counter() - start < 20  # half a second on an idle core
     assert torch.isfinite(people.keypoints).all()
+
+
+def test_max_peaks_bounds_what_is_kept_where_every_pair_passes(coco18, rng):
+    heat, paf = rng.uniform(0.1, 1, (19, 64, 64)).astype(np.float32), np.full((38, 64, 64), 0.7, np.float32)
+    decoder = make(coco18, max_peaks=20)
+    steps = decode_steps(decoder, heat, paf)
+    assert 20 <= np.diff(steps.starts).max() <= 2 * 20
+    assert 1000 < len(steps.scores) <= coco18.num_limbs * (2 * 20) ** 2
+    assert len(decoder(heat, paf).scores) <= len(steps.peaks) <= 18 * 2 * 20
 
 
 def test_an_unscored_neck_alone_is_nobody(coco18):
