@@ -31,6 +31,12 @@ def test_steps_and_validations_are_cut_together(two_seconds: None) -> None:
     assert (cfg.trainer.max_steps, cfg.trainer.val_check_interval) == (300, 150)
 
 
+def test_the_last_validation_stays_at_the_last_step(two_seconds: None) -> None:
+    cfg = config("max_minutes=10.04", "trainer.max_steps=1000", "trainer.val_check_interval=500")
+    pace.shorten(cfg)
+    assert (cfg.trainer.max_steps, cfg.trainer.val_check_interval) == (300, 150)  # 301 would fit
+
+
 def test_what_fits_stays_as_it_is(two_seconds: None) -> None:
     cfg = config("max_minutes=100", "trainer.max_steps=1000", "trainer.val_check_interval=500")
     pace.shorten(cfg)

@@ -35,6 +35,7 @@ VALUES: Mapping[str, Sequence[object]] = {
     "matching": ("greedy",),
     "min_keypoints": (1, 2, 4),
     "min_score": (0, 0.4),
+    "complete": (0.05,),
 }
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "clean": (),
