@@ -135,7 +135,7 @@ def close_run(trainer: Trainer, module: PoseModule, data: Any, folder: Path) -> 
     if agree(module.validated_at == trainer.global_step and (folder / "best.ckpt").is_file()):
         return
     trainer.validate(module, datamodule=data, verbose=False)
-    score = trainer.callback_metrics["val/AP"]
+    score = trainer.callback_metrics.get("val/AP", torch.tensor(0.0))  # trainer.limit_val_batches=0: no score
     trainer.save_checkpoint(folder / "last.ckpt")
     if agree(best is None or bool(score >= best.to(score.device)) or not (folder / "best.ckpt").is_file()):
         if trainer.is_global_zero:

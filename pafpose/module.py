@@ -17,6 +17,7 @@ from pafpose.errors import PafposeError
 from pafpose.evaluation import to_photo
 from pafpose.fields import Fields, People, Targets
 from pafpose.metrics import KeypointAP, people_to_coco
+from pafpose.models.parts import Parts, processes
 from pafpose.optim import build_optimizer
 from pafpose.utils.precision import full_precision
 
@@ -41,6 +42,7 @@ class PoseModule(LightningModule):
         )
         self.decoder = api.build_decoder(config)
         self.metric = KeypointAP()
+        self._parts: Parts | None = None
         if config["channels_last"]:
             self.network.to(memory_format=torch.channels_last)
 
@@ -65,7 +67,17 @@ class PoseModule(LightningModule):
         """All stages for (B, 3, H, W) RGB images, uint8 or float 0..255."""
         if self.config["channels_last"]:
             images = images.contiguous(memory_format=torch.channels_last)
+        if self._in_parts(images):
+            if self._parts is None:
+                self._parts = Parts(self.network, self.config["batch_parts"])
+            return self._parts(images)
         return self.network(images)
+
+    def _in_parts(self, images: Tensor) -> bool:
+        """Whether to cut this batch among threads: only in training, in the only process, on a CPU."""
+        wanted = self.config.get("batch_parts", 1) != 1 and not self.config["compile"]
+        training = self.training and torch.is_grad_enabled()
+        return wanted and training and images.device.type == "cpu" and processes() == 1
 
     def predict_fields(self, images: Tensor) -> Fields:
         """The last stage's heatmaps and PAFs, in float32."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from pafpose.utils.precision import choose
+from pafpose.utils.threads import side_by_side
 
 A, B, C = 3.4445, -4.7750, 2.0315  # the polynomial a x + b x^3 + c x^5 of the publication
 TOGETHER = 3  # steps on one Gram matrix; its rounding errors grow twelvefold with each
@@ -72,8 +74,18 @@ class Muon(AdamW):
             if "momentum_buffer" not in self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
                 self.state[p]["step"] = torch.zeros(())  # AdamW looks for it when it loads a state
-        for batch in batches(params):
-            self._step_alike(batch, group)
+        if params and params[0].device.type == "cpu":  # whose caches hold one kernel
+            shares = balanced(params, torch.get_num_threads())
+            side_by_side([partial(self._step_each, share, group) for share in shares])
+            return
+        for alike in batches(params):
+            self._step_alike(alike, group)
+
+    @torch.no_grad()
+    def _step_each(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """One by one; what a thread does, and gradients are on in new threads."""
+        for p in params:
+            self._step_alike([p], group)
 
     def _step_alike(self, params: list[Tensor], group: dict[str, Any]) -> None:
         """Update kernels of one shape, with one multiplication for all where there are several."""
@@ -92,11 +104,23 @@ class Muon(AdamW):
 
 
 def batches(params: list[Tensor]) -> list[list[Tensor]]:
-    """Kernels to update together: one by one on CPUs, whose caches hold one; elsewhere all of a shape."""
+    """Kernels to update together: all of a shape."""
     alike: dict[Any, list[Tensor]] = {}
-    for i, p in enumerate(params):
-        alike.setdefault(i if p.device.type == "cpu" else (p.device, p.shape), []).append(p)
+    for p in params:
+        alike.setdefault((p.device, p.shape), []).append(p)
     return list(alike.values())
+
+
+def balanced(params: list[Tensor], threads: int) -> list[list[Tensor]]:
+    """Kernels for each of some threads, about as many values for one as for another.
+
+    >>> [[len(p) for p in share] for share in balanced([torch.empty(n) for n in (1, 5, 3, 2)], 2)]
+    [[5], [3, 2, 1]]
+    """
+    shares: list[list[Tensor]] = [[] for _ in range(min(threads, len(params)))]
+    for p in sorted(params, key=Tensor.numel, reverse=True):
+        min(shares, key=lambda share: sum(map(Tensor.numel, share))).append(p)
+    return shares
 
 
 def as_matrix(kernel: Tensor) -> Tensor:

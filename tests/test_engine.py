@@ -14,6 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import pafpose
 from pafpose.engine import train
 from pafpose.errors import PafposeError
+from pafpose.fields import Fields
+from pafpose.models.parts import Parts
 from pafpose.module import PoseModule
 
 TINY = [
@@ -139,6 +141,31 @@ def test_losses_of_different_batch_sizes_compare(tmp_path: Path) -> None:
         terms = [module.loss(module(b.image), module.render(b)) for b in (once, twice)]
     for name, value in terms[0].items():
         assert math.isclose(float(value), float(terms[1][name]), rel_tol=1e-4), name
+
+
+def test_batches_in_parts_train_the_same_way_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    class Counted(Parts):
+        def __call__(self, images: torch.Tensor) -> list[Fields]:
+            calls.append(len(images))
+            return super().__call__(images)
+
+    monkeypatch.setattr("pafpose.module.Parts", Counted)
+    settings = ("batch_parts=2", "optimizer=muon", "callbacks=none", "trainer.max_steps=2")
+    states = []
+    for _ in range(2):
+        _, out = run(tmp_path, *settings)
+        states.append(torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    assert calls == [4] * 4  # training steps; validation stays whole
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    run(tmp_path, *settings, "batch_parts=1")
+    assert calls == [4] * 4
+
+
+def test_no_validation_is_no_score(tmp_path: Path) -> None:
+    metrics, out = run(tmp_path, "trainer.limit_val_batches=0", "trainer.max_steps=1")
+    assert (out / "checkpoints" / "best.ckpt").is_file() and math.isfinite(metrics["AP"])
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed"])
