@@ -75,7 +75,7 @@ def heat_cell(x, y, people, shown, boxes, skeleton, settings):
             if settings.scale_by in ("keypoint", "both"):
                 sigma *= skeleton.sigmas[k] / (sum(skeleton.sigmas) / len(skeleton.sigmas))
             squared = (x - person[k][0]) ** 2 + (y - person[k][1]) ** 2
-            value = math.exp(-squared / (2 * sigma**2))
+            value = math.exp(-squared / (2 * sigma**2)) if sigma > 0 else float(squared == 0)
             if value < settings.truncate:
                 continue
             values[k] = max(values[k], value) if settings.merge == "max" else values[k] + value
