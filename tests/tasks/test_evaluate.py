@@ -147,7 +147,7 @@ def test_details_and_where_the_time_went(saved, tmp_path, caplog):
         metrics = again(saved, tmp_path, "evaluate.detail=full", "evaluate.errors=true")
     assert {"errors_missed", "errors_missed_nose", "errors_background", "gain_jitter"} <= set(metrics)
     assert (tmp_path / "errors.png").is_file() and (tmp_path / "errors.pdf").is_file()
-    assert {"AP_alone", "AP_crowded", "AP_nose", "AP_left_ankle"} <= set(metrics)
+    assert {"AP_alone", "AP_nose", "AP_left_ankle"} <= set(metrics)
     assert "decoding took" in caplog.text
     assert 0 <= metrics["seconds_decode"] + metrics["seconds_metrics"] <= metrics["seconds"]
 
