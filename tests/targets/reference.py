@@ -102,11 +102,16 @@ def paf_cell(x, y, people, shown, boxes, limb, settings):
         return sum(m * ux for _, m, ux, _ in found) / n, sum(m * uy for _, m, _, uy in found) / n
     best = found[0]
     for one in found[1:]:
-        nearer = settings.merge == "nearest" and one[0] < best[0] - 1e-7
-        larger = settings.merge == "max" and one[1] > best[1] + 1e-7
+        nearer = settings.merge == "nearest" and grains(one[0]) < grains(best[0])
+        larger = settings.merge == "max" and grains(one[1]) > grains(best[1])
         if nearer or larger or settings.merge == "last":
             best = one
     return best[1] * best[2], best[1] * best[3]
+
+
+def grains(value):
+    """Distances and magnitudes that round to the same are ties, and the first wins."""
+    return round(value * 2**20)
 
 
 def paf_of_one(x, y, start, end, box, settings):
@@ -139,6 +144,8 @@ def paf_of_one(x, y, start, end, box, settings):
 
 
 def magnitude(distance, width, profile):
+    if width == 0:  # covers its axis alone
+        return 1.0
     if profile == "linear":
         return max(1 - distance / width, 0.0)
     if profile == "cosine":
