@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 import pafpose.evaluation
@@ -201,3 +202,13 @@ def test_optuna_searches_the_constants_on_saved_fields(saved, tmp_path):
     assert set(names) <= {f"decode.{key}" for key in load_config([], name="evaluate").decode}
     tried = {OmegaConf.load(run / "config.yaml").decode.near for run in runs}
     assert len(tried) == 4  # every trial decoded with constants of its own
+
+
+def test_weights_of_another_version_are_refused_in_words(checkpoint, tmp_path):
+    content = torch.load(checkpoint / "checkpoints" / "best.ckpt", weights_only=True)
+    name = next(iter(content["state_dict"]))
+    content["state_dict"][f"{name}.before"] = content["state_dict"].pop(name)
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(content, tmp_path / "checkpoints" / "best.ckpt")
+    with pytest.raises(PafposeError, match=r"best.ckpt: its weights do not fit .* another version"):
+        run(tmp_path, tmp_path / "out")
