@@ -142,8 +142,20 @@ def test_the_more_choices_the_fewer_metrics_in_the_ranking(tmp_path: Path) -> No
         make_run(tmp_path / str(n), overrides, metrics=metrics)
     path = report(tmp_path)
     headings = re.findall(r"<th[ >].*?</th>", path.read_text().split("</thead>")[0])
-    assert len(headings) == 2 + 8 + 4 + 2 and "some.<wbr>group.<wbr>key_<wbr>7" in headings[9]
+    assert len(headings) == 2 + 8 + 4 + 2 and "AP" in headings[2]
+    assert "some.<wbr>group.<wbr>key_<wbr>7" in headings[10]
     assert "loss_peaks" in path.with_suffix(".csv").read_text()
+
+
+def test_numbers_of_a_search_are_short_on_the_page_and_whole_in_its_commands(tmp_path: Path) -> None:
+    values = ("0.035671116933981645", "0.10810549512738252")
+    for n, value in enumerate(values):
+        make_run(tmp_path / str(n), [f"decode.paf_threshold={value}"], metrics={"AP": 0.1 + n})
+    path = report(tmp_path)
+    text = path.read_text()
+    assert ">0.03567</td>" in text and "paf_threshold=0.1081<" in text
+    assert all(f"decode.paf_threshold={value}\n" in text.replace("</pre>", "\n") for value in values)
+    assert all(value in path.with_suffix(".csv").read_text() for value in values)
 
 
 def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:
