@@ -60,7 +60,14 @@ class PoseModule(LightningModule):
         if "weights" in config["backbone"]:  # the file brings its own
             config["backbone"]["weights"] = None
         module = cls(config, trusted=trust)
-        module.load_state_dict(checkpoint["state_dict"])
+        try:
+            module.load_state_dict(checkpoint["state_dict"])
+        except RuntimeError as error:
+            raise PafposeError(
+                f"{path}: its weights do not fit the network that its config describes, so another version "
+                "of pafpose made it; use that version, or train anew "
+                f"({str(error).splitlines()[1].strip()[:120]} ...)"
+            ) from error
         return module.eval()
 
     def forward(self, images: Tensor) -> list[Fields]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows of one form as a table."""
     table = Table(title=title)
     for key in rows[0]:
-        table.add_column(key)
+        table.add_column(key, overflow="fold")
     for row in rows:
         table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)  # whole in a file or a pipe
 
 
 def main() -> None:

@@ -20,13 +20,18 @@ def ap_by_keypoint(
     *,
     max_dets: int = 20,
 ) -> dict[str, float]:
-    """AP when one keypoint alone is annotated and asked for; people without it are left out."""
+    """AP when one keypoint alone is annotated and asked for; people without it are left out.
+
+    Keypoints that nobody is annotated with have no AP and are not in the result.
+    """
     names = ground_truth["categories"][0].get("keypoints") or [skeleton.keypoints[k] for k in skeleton.scored]
     result = {}
     for place, k in enumerate(skeleton.scored):
         name = skeleton.keypoints[k]
-        if name in names:
-            truth = _keep_keypoint(ground_truth, list(names).index(name))
+        if name not in names:
+            continue
+        truth = _keep_keypoint(ground_truth, list(names).index(name))
+        if _anybody(truth):
             found = [d for d in detections if d["keypoints"][3 * place + 2] > 0]
             result[f"AP_{name}"] = coco_ap(found, truth, skeleton, max_dets=max_dets, areas=("all",))["AP"]
     return result
@@ -39,14 +44,15 @@ def ap_by_crowd(
     *,
     max_dets: int = 20,
 ) -> dict[str, float]:
-    """AP over the photos of each level of ``crowd_index``."""
+    """AP over the photos of each level of ``crowd_index``; levels where nobody is annotated are left out."""
     index = crowd_index(ground_truth)
     result = {}
     for level, (low, high) in CROWD_LEVELS.items():
         photos = {photo for photo, value in index.items() if low <= value < high}
-        found = [d for d in detections if d["image_id"] in photos]
         truth = only_photos(ground_truth, photos)
-        result[f"AP_{level}"] = coco_ap(found, truth, skeleton, max_dets=max_dets, areas=("all",))["AP"]
+        if _anybody(truth):
+            found = [d for d in detections if d["image_id"] in photos]
+            result[f"AP_{level}"] = coco_ap(found, truth, skeleton, max_dets=max_dets, areas=("all",))["AP"]
     return result
 
 
@@ -57,9 +63,18 @@ def crowd_index(ground_truth: Mapping[str, Any]) -> dict[int, float]:
     """
     people: dict[int, list[Mapping[str, Any]]] = {image["id"]: [] for image in ground_truth["images"]}
     for annotation in ground_truth["annotations"]:
-        if not annotation.get("iscrowd") and any(annotation.get("keypoints", [])[2::3]):
+        if _is_labelled(annotation):
             people[annotation["image_id"]].append(annotation)
     return {photo: _mean_intrusion(group) for photo, group in people.items()}
+
+
+def _is_labelled(annotation: Mapping[str, Any]) -> bool:
+    return not annotation.get("iscrowd") and any((annotation.get("keypoints") or [])[2::3])
+
+
+def _anybody(ground_truth: Mapping[str, Any]) -> bool:
+    """Whether there is somebody to find: without, AP is not defined."""
+    return any(_is_labelled(annotation) for annotation in ground_truth["annotations"])
 
 
 def _mean_intrusion(group: Sequence[Mapping[str, Any]]) -> float:

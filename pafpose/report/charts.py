@@ -51,7 +51,7 @@ def ink(share: float) -> str:
 def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     """A range a little wider than the values."""
     low, high = min(values), max(values)
-    pad = (high - low) * share or abs(high) * 0.05 or 0.5
+    pad = (high - low) * share or abs(high) * 0.05 or 0.05
     return low - pad, high + pad
 
 

@@ -16,6 +16,7 @@ from pafpose.errors import PafposeError
 from pafpose.utils.status import read_json, read_status
 
 DONE, FAILED, UNFINISHED = "done", "failed", "unfinished"
+LONG_NUMBER = re.compile(r"-?\d+\.\d{5,}(e-?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,13 @@ class Run:
     @property
     def label(self) -> str:
         """The choices in short, else the folder."""
-        return " ".join(f"{key.split('.')[-1]}={value}" for key, value in self.choices.items()) or self.name
+        shown = (f"{key.split('.')[-1]}={readable(value)}" for key, value in self.choices.items())
+        return " ".join(shown) or self.name
+
+
+def readable(value: str) -> str:
+    """A number of many digits, as a search leaves them, in four; anything else as it is."""
+    return f"{float(value):.4g}" if LONG_NUMBER.fullmatch(value) else value
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:

@@ -8,20 +8,24 @@ from collections.abc import Sequence
 from html import escape
 
 from pafpose.report.charts import colour, ink, number
-from pafpose.report.collect import DONE, Run, metric_names
+from pafpose.report.collect import DONE, Run, metric_names, readable
 from pafpose.report.statistics import has_score, ranked
 
 USUAL = ("AP", "AP50", "AP75", "APM", "APL", "AR")
-MOST_COLUMNS = 9
+MOST_COLUMNS = 12  # choices and metrics together, what fits beside state and command on a common screen
 
 
 def table_metrics(runs: Sequence[Run], metric: str) -> list[str]:
-    """The columns of the ranking: the metric, the usual ones, then others that differ between runs."""
+    """The columns of the ranking: the metric, the usual ones, then others that differ between runs.
+
+    The more choices there are, the fewer metrics, but three; the CSV has all.
+    """
     known = metric_names(runs)
     others = [name for name in known if not name.startswith(("AP", "AR", "seconds"))]
     extra = [name for name in others if len({run.metrics[name] for run in runs if name in run.metrics}) > 1]
     chosen = [metric, *(n for n in USUAL if n in known), *extra]
-    return [name for name in dict.fromkeys(chosen) if name in known][:MOST_COLUMNS]
+    room = max(3, MOST_COLUMNS - len(runs[0].choices))
+    return [name for name in dict.fromkeys(chosen) if name in known][:room]
 
 
 def ranking(runs: Sequence[Run], metric: str) -> str:
@@ -31,13 +35,19 @@ def ranking(runs: Sequence[Run], metric: str) -> str:
     scores = [run.metrics[metric] for run in ordered if has_score(run, metric)]
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
     head = '<th class="n" data-first="up" data-order="up">#</th><th>run</th>'
-    head += "".join(f"<th>{escape(key)}</th>" for key in keys)
-    head += "".join(f'<th class="n">{escape(name).replace("_", "_<wbr>")}</th>' for name in metrics)
+    choices = "".join(f"<th>{_breakable(key)}</th>" for key in keys)
+    numbers = [f'<th class="n">{_breakable(name)}</th>' for name in metrics]
+    head += "".join([*numbers[:1], choices, *numbers[1:]])
     head += "<th>state</th><th>command</th>"
     rows = "".join(
         _row(run, n, metrics=metrics, low=low, high=high) for n, run in enumerate(ordered, start=1)
     )
     return _table(head, rows, kind="sortable")
+
+
+def _breakable(name: str) -> str:
+    """A heading that may go on in the next line after a dot or an underscore."""
+    return escape(name).replace("_", "_<wbr>").replace(".", ".<wbr>")
 
 
 def _table(head: str, rows: str, *, kind: str) -> str:
@@ -50,22 +60,29 @@ def _table(head: str, rows: str, *, kind: str) -> str:
 def _row(run: Run, place: int, *, metrics: Sequence[str], low: float, high: float) -> str:
     cells = [f'<td class="n" data-v="{place}">{place if run.state == DONE else "–"}</td>']
     cells.append(f'<td title="{escape(str(run.folder), quote=True)}">{escape(run.name)}</td>')
-    cells += [f"<td>{escape(value)}</td>" for value in run.choices.values()]
-    for n, name in enumerate(metrics):
-        value = run.metrics.get(name)
-        if value is None:
-            cells.append('<td class="n" data-v=""></td>')
-        elif n == 0:
-            share = 100 * (0.1 + 0.9 * (value - low) / (high - low)) if high > low else 100
-            style = f' style="--share:{share:.0f}%"' if run.state == DONE else ""
-            cells.append(f'<td class="n score"{style} data-v="{value!r}">{number(value)}</td>')
-        else:
-            cells.append(f'<td class="n" data-v="{value!r}">{number(value)}</td>')
+    numbers = [_number_cell(run, name, low, high, bar=not n) for n, name in enumerate(metrics)]
+    choices = [
+        f'<td title="{escape(value, quote=True)}">{escape(readable(value))}</td>'
+        for value in run.choices.values()
+    ]
+    cells += [*numbers[:1], *choices, *numbers[1:]]
     command = escape(run.command, quote=True)
     cells.append(f'<td><span class="state" title="{escape(run.error, quote=True)}">{run.state}</span></td>')
     cells.append(f'<td><button data-copy="{command}" title="{command}">copy</button></td>')
     text = " ".join([run.name, run.state, *(f"{k}={v}" for k, v in run.choices.items())])
     return f'<tr class="{run.state}" data-text="{escape(text, quote=True)}">{"".join(cells)}</tr>'
+
+
+def _number_cell(run: Run, name: str, low: float, high: float, *, bar: bool) -> str:
+    """One metric of a run; with ``bar`` drawn as its share of the way from ``low`` to ``high``, too."""
+    value = run.metrics.get(name)
+    if value is None:
+        return '<td class="n" data-v=""></td>'
+    style = ""
+    if bar and run.state == DONE:
+        share = 100 * (0.1 + 0.9 * (value - low) / (high - low)) if high > low else 100
+        style = f' style="--share:{share:.0f}%"'
+    return f'<td class="n{" score" if bar else ""}"{style} data-v="{value!r}">{number(value)}</td>'
 
 
 def troubles(runs: Sequence[Run]) -> str:
@@ -119,7 +136,7 @@ def cell_table(runs: Sequence[Run], names: Sequence[str], *, upright: bool, gap:
             value = run.metrics.get(name)
             share = 0.0 if value is None or high <= low else (value - low) / (high - low)
             style = "" if value is None else f' style="background:{colour(share)};color:{ink(share)}"'
-            cells.append(f'<td class="cell"{style}>{"" if value is None else number(value, digits=2)}</td>')
+            cells.append(f'<td class="cell"{style}>{"–" if value is None else f"{value:.2f}"}</td>')
         body.append(f"<tr{' class=gap' if n == gap else ''}>{''.join(cells)}</tr>")
     return _table(head, "".join(body), kind="cells")
 

@@ -65,4 +65,18 @@ def test_levels_are_scored_apart(coco18):
     scores = ap_by_crowd(found(alone, pair[0]), truth(coco18, alone, *pair), coco18)
     assert scores["AP_alone"] == pytest.approx(1)
     assert 0.4 < scores["AP_some"] < 0.6
-    assert scores["AP_crowded"] == 0
+    assert "AP_crowded" not in scores  # nobody to find there: not defined, which is not 0
+
+
+def test_a_level_where_everybody_is_missed_is_zero(coco18):
+    crowd = [person(2, 0, 0), person(2, 0, 4)]
+    scores = ap_by_crowd([], truth(coco18, *crowd, person(3, 0, 0) | {"iscrowd": 1}), coco18)
+    assert scores == {"AP_crowded": 0}
+
+
+def test_a_keypoint_that_nobody_is_annotated_with_has_no_number(coco18):
+    one = person(1, 0, 0)
+    one["keypoints"] = [*one["keypoints"][:-3], 0, 0, 0]  # the last of COCO's order
+    names = truth(coco18, one)["categories"][0]["keypoints"]
+    scores = ap_by_keypoint(found(one), truth(coco18, one), coco18)
+    assert list(scores) == [f"AP_{name}" for name in names[:-1]]

@@ -17,7 +17,7 @@ from pafpose.report.build import heading as folder_heading
 from tests.report.sweeps import make_run, make_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
-VOID = {"meta", "input", "img", "br"}
+VOID = {"meta", "input", "img", "br", "wbr"}
 
 
 class Checker(HTMLParser):
@@ -125,6 +125,37 @@ def test_what_bounds_an_oracle_stands_apart_and_the_worst_below_a_line(tmp_path:
     )
     assert "crowded" in kinds and "topology" not in kinds and "topology" in bounds.split("</table>")[0]
     assert "The best 6 runs above the line" in page and page.count("<tr class=gap>") == 2
+
+
+def test_a_number_that_a_run_does_not_have_is_a_dash_not_zero(tmp_path: Path) -> None:
+    make_run(tmp_path / "0", ["paf.width=4"], metrics={"AP": 0.5, "AP_alone": 0.6, "AP_crowded": 0.0})
+    make_run(tmp_path / "1", ["paf.width=8"], metrics={"AP": 0.4, "AP_alone": 1.0})
+    cells = re.findall(r'<td class="cell"[^>]*>([^<]*)</td>', report(tmp_path).read_text())
+    assert cells == ["0.60", "0.00", "1.00", "–"]
+
+
+def test_the_more_choices_the_fewer_metrics_in_the_ranking(tmp_path: Path) -> None:
+    """State and command stay in sight; the CSV has the rest."""
+    for n in range(2):
+        overrides = [f"some.group.key_{k}={n}" for k in range(8)]
+        metrics = {"AP": 0.5 + n, "AP50": 0.5, "AP75": 0.5, "APM": 0.5, "APL": 0.5, "loss_peaks": 0.1 * n}
+        make_run(tmp_path / str(n), overrides, metrics=metrics)
+    path = report(tmp_path)
+    headings = re.findall(r"<th[ >].*?</th>", path.read_text().split("</thead>")[0])
+    assert len(headings) == 2 + 8 + 4 + 2 and "AP" in headings[2]
+    assert "some.<wbr>group.<wbr>key_<wbr>7" in headings[10]
+    assert "loss_peaks" in path.with_suffix(".csv").read_text()
+
+
+def test_numbers_of_a_search_are_short_on_the_page_and_whole_in_its_commands(tmp_path: Path) -> None:
+    values = ("0.035671116933981645", "0.10810549512738252")
+    for n, value in enumerate(values):
+        make_run(tmp_path / str(n), [f"decode.paf_threshold={value}"], metrics={"AP": 0.1 + n})
+    path = report(tmp_path)
+    text = path.read_text()
+    assert ">0.03567</td>" in text and "paf_threshold=0.1081<" in text
+    assert all(f"decode.paf_threshold={value}\n" in text.replace("</pre>", "\n") for value in values)
+    assert all(value in path.with_suffix(".csv").read_text() for value in values)
 
 
 def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:

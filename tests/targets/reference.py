@@ -75,7 +75,7 @@ def heat_cell(x, y, people, shown, boxes, skeleton, settings):
             if settings.scale_by in ("keypoint", "both"):
                 sigma *= skeleton.sigmas[k] / (sum(skeleton.sigmas) / len(skeleton.sigmas))
             squared = (x - person[k][0]) ** 2 + (y - person[k][1]) ** 2
-            value = math.exp(-squared / (2 * sigma**2))
+            value = math.exp(-squared / (2 * sigma**2)) if sigma > 0 else float(squared == 0)
             if value < settings.truncate:
                 continue
             values[k] = max(values[k], value) if settings.merge == "max" else values[k] + value
@@ -102,11 +102,16 @@ def paf_cell(x, y, people, shown, boxes, limb, settings):
         return sum(m * ux for _, m, ux, _ in found) / n, sum(m * uy for _, m, _, uy in found) / n
     best = found[0]
     for one in found[1:]:
-        nearer = settings.merge == "nearest" and one[0] < best[0] - 1e-7
-        larger = settings.merge == "max" and one[1] > best[1] + 1e-7
+        nearer = settings.merge == "nearest" and grains(one[0]) < grains(best[0])
+        larger = settings.merge == "max" and grains(one[1]) > grains(best[1])
         if nearer or larger or settings.merge == "last":
             best = one
     return best[1] * best[2], best[1] * best[3]
+
+
+def grains(value):
+    """Distances and magnitudes that round to the same are ties, and the first wins."""
+    return round(value * 2**20)
 
 
 def paf_of_one(x, y, start, end, box, settings):
@@ -139,6 +144,8 @@ def paf_of_one(x, y, start, end, box, settings):
 
 
 def magnitude(distance, width, profile):
+    if width == 0:  # covers its axis alone
+        return 1.0
     if profile == "linear":
         return max(1 - distance / width, 0.0)
     if profile == "cosine":
