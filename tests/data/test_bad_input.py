@@ -77,6 +77,8 @@ def test_strict_mode_names_file_reason_and_way_out(root, make_data, split, worke
         assert BAD in str(error.value) and (
             "on_error=skip" in str(error.value) or "use the picture" in str(error.value)
         )
+        assert str(error.value).startswith(str(path)), "one sentence, from loader processes too"
+        assert "Traceback" not in str(error.value) and "\n" not in str(error.value)
         path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
         path.write_bytes(kept)
 
@@ -229,8 +231,8 @@ def test_people_pasted_into_and_out_of_endless_photos(tmp_path, make_data):
 def test_a_slow_disk_changes_no_sample(root, make_data, monkeypatch):
     read = pictures._read_bytes
 
-    def slowly(path: Path) -> np.ndarray:
-        time.sleep(0.1 * int(path.stem) % 0.3)  # photos come in another order than they were asked for
+    def slowly(path: str) -> np.ndarray:
+        time.sleep(0.1 * int(Path(path).stem) % 0.3)  # photos come in another order than they were asked for
         return read(path)
 
     monkeypatch.setattr(pictures, "_read_bytes", slowly)
