@@ -224,7 +224,7 @@ class TrainDataset(PoseDataset):
         if person < 0:
             height, width = self.index.size(photo)
             return ((width - 1) / 2, (height - 1) / 2), crop / max(height, width)
-        x, y, w, h = self.index.boxes[person]
+        x, y, w, h = self.index.boxes[person].tolist()
         return (x + w / 2, y + h / 2), self.augment.target_dist * crop / h
 
 

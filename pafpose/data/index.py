@@ -86,8 +86,8 @@ class PoseIndex:
 
     def size(self, photo: int) -> tuple[int, int]:
         """(height, width) of a photo."""
-        height, width = self.sizes[photo]
-        return int(height), int(width)
+        height, width = self.sizes[photo].tolist()
+        return height, width
 
     def photo_of(self) -> np.ndarray:
         """(M,) the photo of every person."""
