@@ -12,7 +12,11 @@ import os
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the network for its version
 
-from pafpose.api import (
+from pafpose.utils.compiled import ensure_cache
+
+ensure_cache()  # before anything is compiled
+
+from pafpose.api import (  # noqa: E402
     build_datamodule,
     build_decoder,
     build_network,
@@ -21,10 +25,10 @@ from pafpose.api import (
     load,
     train,
 )
-from pafpose.config import load_config
-from pafpose.errors import PafposeError
-from pafpose.fields import Fields, People, Targets
-from pafpose.skeleton import Skeleton
+from pafpose.config import load_config  # noqa: E402
+from pafpose.errors import PafposeError  # noqa: E402
+from pafpose.fields import Fields, People, Targets  # noqa: E402
+from pafpose.skeleton import Skeleton  # noqa: E402
 
 __version__ = "0.1.0"
 

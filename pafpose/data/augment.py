@@ -113,14 +113,17 @@ class Draw(NamedTuple):
 
 def draw_geometry(settings: AugmentSettings, rng: np.random.Generator) -> Draw:
     """Draw scale, turn, shift and mirror."""
-    scale = rng.uniform(*settings.scale) if rng.random() < settings.scale_p else 1.0
-    turned = rng.random() < settings.rotation_p
+    scaled, scale, turned, turn, dx, dy, mirrored = rng.random(7).tolist()  # at once: each call costs
+    low, high = settings.scale
+    turn = 2 * turn - 1
     if settings.rotation_draw == "normal":
-        degrees = settings.rotation * float(np.clip(rng.standard_normal(), -2, 2))
-    else:
-        degrees = rng.uniform(-settings.rotation, settings.rotation)
-    dx, dy = rng.uniform(-settings.shift, settings.shift, 2)
-    return Draw(float(scale), degrees if turned else 0.0, (dx, dy), bool(rng.random() < settings.flip))
+        turn = min(2.0, max(-2.0, rng.standard_normal()))
+    return Draw(
+        low + (high - low) * scale if scaled < settings.scale_p else 1.0,
+        settings.rotation * turn if turned < settings.rotation_p else 0.0,
+        (settings.shift * (2 * dx - 1), settings.shift * (2 * dy - 1)),
+        mirrored < settings.flip,
+    )
 
 
 def crop_matrix(draw: Draw, *, centre: tuple[float, float], scale: float, crop: int) -> np.ndarray:

@@ -28,7 +28,7 @@ from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
 
-READER_VERSION = 1  # raise it when the same annotations give another index
+READER_VERSION = 2  # raise it when the same annotations give another index
 MAGIC = b"pafpose index 1\n"
 WORTH_IT = 1 << 20  # bytes; smaller annotation files are read faster than a cache is worth
 _FIXED = len(MAGIC) + 24

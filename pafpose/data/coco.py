@@ -36,8 +36,9 @@ def index_content(
 
     Categories with keypoint names are read, each matched to the skeleton by those names. Segmentations may
     be polygons, compressed or uncompressed RLE, or missing (the box stands in). The area of a person
-    without one is ``box_area`` of the box. Photos whose size is not stated are opened; with
-    ``on_error="skip"`` those that cannot be are left out. Raises ``PafposeError``.
+    without one is ``box_area`` of the box. Photos whose size is not stated are opened. Raises
+    ``PafposeError``; with ``on_error="skip"`` photos that cannot be opened are left out, and coordinates that
+    are no numbers count as not given.
     """
     content = tidy(content, source)
     names = _keypoint_names(content, source)
@@ -46,8 +47,8 @@ def index_content(
     rows = {int(photo["id"]): n for n, photo in enumerate(photos)}
     people = _people(content, rows, names, source)
     counts = np.bincount([rows[person["image_id"]] for person in people], minlength=len(photos))
-    keypoints = _keypoints(people, names, skeleton, source)
-    boxes = _boxes(people, keypoints)
+    keypoints = _keypoints(people, names, skeleton, source, on_error)
+    boxes = _boxes(people, keypoints, sizes.repeat(counts, 0), source, on_error)
     polygons, polygon_first, rle = _segmentations(people, rows, sizes, source)
     return PoseIndex(
         folder=folder,
@@ -142,7 +143,10 @@ def load_json(path: Path) -> Json:
     except (OSError, ValueError) as error:
         raise PafposeError(f"{path}: not a readable JSON file ({error}); fetch it again") from error
     if not isinstance(content, dict):
-        raise PafposeError(f"{path}: not a COCO annotation file, it holds a {type(content).__name__}")
+        raise PafposeError(
+            f"{path}: not a COCO annotation file, it holds a {type(content).__name__}; fetch it again, or "
+            "name its format: data.format (docs/formats.md)"
+        )
     return content
 
 
@@ -212,7 +216,9 @@ def _size(photo: Json, folder: Path) -> tuple[int, int]:
     return pictures.stored_size(folder / str(photo["file_name"]))
 
 
-def _keypoints(people: list[Json], names: dict[int, list[str]], skeleton: Skeleton, path: Path) -> np.ndarray:
+def _keypoints(
+    people: list[Json], names: dict[int, list[str]], skeleton: Skeleton, path: Path, on_error: str
+) -> np.ndarray:
     out = np.zeros((len(people), skeleton.num_keypoints, 3), np.float32)
     for category, order in names.items():
         members = [m for m, person in enumerate(people) if person["category_id"] == category]
@@ -225,6 +231,10 @@ def _keypoints(people: list[Json], names: dict[int, list[str]], skeleton: Skelet
                     f"category names {len(order)} keypoints (3 numbers each)"
                 )
         values = np.array(rows, np.float32).reshape(len(rows), len(order), 3)
+        wrong = ~np.isfinite(values).all(-1) & (values[..., 2] != 0)
+        for row, k in np.argwhere(wrong)[:1].tolist():
+            what = f"keypoint {order[k]} is {values[row, k].tolist()}"
+            _no_numbers(people[members[row]], what, int(wrong.sum()), path, on_error)
         out[members] = skeleton.from_dataset(_clean(values), order)
     return out
 
@@ -237,12 +247,39 @@ def _clean(keypoints: np.ndarray) -> np.ndarray:
     return out
 
 
-def _boxes(people: list[Json], keypoints: np.ndarray) -> np.ndarray:
-    """Boxes of the file; a person without one gets that of the labelled keypoints."""
+def _no_numbers(person: Json, what: str, count: int, path: Path, on_error: str) -> None:
+    """Of the first of ``count`` places where a file has NaN or infinity: stop, or say so and go on."""
+    message = f"{path}: annotation {person.get('id')} of image {person['image_id']}: {what}"
+    if on_error == "raise":
+        raise PafposeError(
+            f"{message}; numbers are needed. scripts/check_data.py lists all such places; with "
+            "data.on_error=skip they count as not given"
+        )
+    log.warning("%s; such places (%d) count as not given (data.on_error=skip)", message, count)
+
+
+def _boxes(
+    people: list[Json], keypoints: np.ndarray, sizes: np.ndarray, path: Path, on_error: str
+) -> np.ndarray:
+    """Boxes of the file; a person without one in the photo gets that of the labelled keypoints.
+
+    ``sizes`` (M, 2) are height and width of each person's photo.
+    """
     boxes = np.array([person.get("bbox") or [0, 0, 0, 0] for person in people], float).reshape(-1, 4)
-    boxes = np.nan_to_num(boxes, posinf=0, neginf=0)
+    wrong = ~np.isfinite(boxes).all(-1)
+    for m in np.flatnonzero(wrong)[:1].tolist():
+        _no_numbers(people[m], f"bbox is {boxes[m].tolist()}", int(wrong.sum()), path, on_error)
+    boxes[wrong] = 0
     boxes[:, 2:] = np.maximum(boxes[:, 2:], 0)
-    for m in np.flatnonzero((boxes[:, 2:] <= 0).all(-1) & (keypoints[..., 2] > 0).any(-1)):
+    labelled, sides = (keypoints[..., 2] > 0).any(-1), boxes[:, 2:]
+    beyond = (boxes[:, :2] + sides <= 0).any(-1) | (boxes[:, :2] >= sizes[:, ::-1]).any(-1)
+    lost = labelled & (sides > 0).any(-1) & beyond
+    if lost.any():
+        log.warning(
+            "%s: boxes beyond their photos (%d, the first is that of annotation %s) give way to those of the "
+            "keypoints", path, lost.sum(), people[int(lost.argmax())].get("id"),
+        )  # fmt: skip
+    for m in np.flatnonzero(labelled & ((sides <= 0).all(-1) | beyond)):
         xy = keypoints[m, keypoints[m, :, 2] > 0, :2]
         boxes[m] = *xy.min(0), *np.ptp(xy, axis=0)
     return boxes

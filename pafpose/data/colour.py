@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numba import njit
 
 from pafpose.errors import PafposeError
 
@@ -37,13 +38,39 @@ class ColourSettings:
 
 def colour_map(settings: ColourSettings, rng: np.random.Generator, mean: float) -> np.ndarray:
     """A random (3, 4) matrix of RGB and 1; ``mean`` is the grey that contrast leaves alone, 0 to 255."""
-    light, contrast, saturation, turn = rng.uniform(-1, 1, 4).tolist()
-    gain = (1 + settings.brightness * light) * (1 + settings.contrast * contrast)
-    angle, colourful = math.radians(settings.hue * turn), 1 + settings.saturation * saturation
-    c, s = colourful * math.cos(angle), colourful * math.sin(angle)
-    linear = gain * (_FROM_YIQ @ ((1, 0, 0), (0, c, -s), (0, s, c)) @ _TO_YIQ)
-    shift = -settings.contrast * contrast * (1 + settings.brightness * light) * mean
-    return np.column_stack([linear, np.full(3, shift)])
+    light, contrast, saturation, turn = rng.random(4).tolist()
+    return _map(
+        settings.brightness * (2 * light - 1),
+        settings.contrast * (2 * contrast - 1),
+        settings.saturation * (2 * saturation - 1),
+        math.radians(settings.hue * (2 * turn - 1)),
+        mean,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _map(light: float, contrast: float, saturation: float, turn: float, mean: float) -> np.ndarray:
+    """Turn and stretch the chroma in YIQ; all changes but the turn (radians) are shares of 1."""
+    c, s = (1 + saturation) * math.cos(turn), (1 + saturation) * math.sin(turn)
+    out = np.empty((3, 4))
+    for j in range(3):
+        y, i, q = _TO_YIQ[0, j], _TO_YIQ[1, j], _TO_YIQ[2, j]
+        i, q = c * i - s * q, s * i + c * q
+        for k in range(3):
+            linear = _FROM_YIQ[k, 0] * y + _FROM_YIQ[k, 1] * i + _FROM_YIQ[k, 2] * q
+            out[k, j] = (1 + light) * (1 + contrast) * linear
+    out[:, 3] = -contrast * (1 + light) * mean
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _mean(image: np.ndarray) -> float:
+    """The mean of every eighth row and column."""
+    total, rows, columns = 0, image.shape[0], image.shape[1]
+    for y in range(0, rows, 8):
+        for x in range(0, columns, 8):
+            total += int(image[y, x, 0]) + int(image[y, x, 1]) + int(image[y, x, 2])
+    return total / (3 * ((rows + 7) // 8) * ((columns + 7) // 8))
 
 
 def change_colour(
@@ -57,7 +84,7 @@ def change_colour(
 
     ``out`` is memory for it, which may be that of the picture: fresh pages cost more than the change itself.
     """
-    return cv2.transform(image, colour_map(settings, rng, float(image[::8, ::8].mean())), dst=out)
+    return cv2.transform(image, colour_map(settings, rng, _mean(image)), dst=out)
 
 
 class Photometric:

@@ -195,7 +195,7 @@ class TrainDataset(PoseDataset):
         centre, scale = self._aim(photo, person)
         draw = draw_geometry(settings, rng)
         matrix = crop_matrix(draw, centre=centre, scale=scale, crop=settings.crop)
-        path, square = self.index.path(photo), (settings.crop, settings.crop)
+        path, square = self.index.file(photo), (settings.crop, settings.crop)
         image = pictures.read_moved(path, self.index.size(photo), matrix, square)
         keypoints, boxes = self._moved_people(photo, matrix, flipped=draw.flip)
         scene = Scene(image, keypoints, boxes, self._ignored(photo, matrix, square), self.stride)
@@ -224,7 +224,7 @@ class TrainDataset(PoseDataset):
         if person < 0:
             height, width = self.index.size(photo)
             return ((width - 1) / 2, (height - 1) / 2), crop / max(height, width)
-        x, y, w, h = self.index.boxes[person]
+        x, y, w, h = self.index.boxes[person].tolist()
         return (x + w / 2, y + h / 2), self.augment.target_dist * crop / h
 
 
@@ -260,7 +260,7 @@ class EvalDataset(PoseDataset):
 
     def _make(self, item: int) -> Sample:
         photo = int(self.order[item])
-        picture, _ = pictures.read_photo(self.index.path(photo), self.index.size(photo))
+        picture, _ = pictures.read_photo(self.index.file(photo), self.index.size(photo))
         image, matrix, valid = pictures.evaluation_input(
             picture, input_size=self.input_size, fit=self.fit, stride=self.stride
         )

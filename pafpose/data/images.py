@@ -7,6 +7,7 @@ orientation, unless the stated size is that of the turned picture.
 from __future__ import annotations
 
 import math
+import os
 import threading
 from pathlib import Path
 
@@ -35,11 +36,12 @@ def load_image(path: str | Path, *, exif: bool = True) -> np.ndarray:
     Grey, CMYK, 16-bit and transparent files are converted. Raises ``PafposeError`` for a file that is
     missing, empty, truncated or not a picture. ``exif=False`` leaves the pixels as stored.
     """
-    path = Path(path)
     return _decode(_read_bytes(path), _RGB | (0 if exif else _AS_STORED), path)
 
 
-def read_photo(path: Path, size: tuple[int, int], *, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def read_photo(
+    path: str | Path, size: tuple[int, int], *, scale: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """A photo in the frame of its annotations, and the matrix from photo pixels to its pixels.
 
     ``size`` is the stated (height, width). A photo about to be shrunk by ``scale`` <= 1/2 comes 2, 4 or 8
@@ -59,7 +61,9 @@ def read_photo(path: Path, size: tuple[int, int], *, scale: float = 1.0) -> tupl
     return small, geometry.resize(width / size[1], height / size[0])
 
 
-def read_moved(path: Path, size: tuple[int, int], matrix: np.ndarray, crop: tuple[int, int]) -> np.ndarray:
+def read_moved(
+    path: str | Path, size: tuple[int, int], matrix: np.ndarray, crop: tuple[int, int]
+) -> np.ndarray:
     """A photo of the stated (height, width), moved by ``matrix`` into a crop of (height, width)."""
     picture, shrunk = read_photo(path, size, scale=geometry.scale_of(matrix))
     if picture.shape[:2] != size:
@@ -169,9 +173,9 @@ def small_grey(path: Path) -> tuple[np.ndarray, np.ndarray]:
 _WAY_OUT = "fetch the file again, or leave such files out with data.on_error=skip"
 
 
-def _read_bytes(path: Path) -> np.ndarray:
+def _read_bytes(path: str | Path) -> np.ndarray:
     try:
-        data = np.fromfile(path, np.uint8)
+        data = _content(path)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise PafposeError(f"{path}: cannot read the picture: {reason}; {_WAY_OUT}") from error
@@ -180,6 +184,19 @@ def _read_bytes(path: Path) -> np.ndarray:
     if _is_jpeg(data) and _is_cut(data):
         raise PafposeError(f"{path}: truncated JPEG, its end is missing; {_WAY_OUT}")
     return data
+
+
+def _content(path: str | Path) -> np.ndarray:
+    """The bytes of a file, in a third of the system calls that ``np.fromfile`` makes."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(file).st_size
+        content = os.read(file, size)
+        while len(content) < size and (more := os.read(file, size - len(content))):
+            content += more
+        return np.frombuffer(content, np.uint8)
+    finally:
+        os.close(file)
 
 
 def _is_jpeg(data: np.ndarray) -> bool:
@@ -194,7 +211,7 @@ def _is_cut(data: np.ndarray) -> bool:
     return content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
 
 
-def _decode(data: np.ndarray, flags: int, path: Path) -> np.ndarray:
+def _decode(data: np.ndarray, flags: int, path: str | Path) -> np.ndarray:
     try:
         image = cv2.imdecode(data, flags)
     except cv2.error as error:
@@ -204,7 +221,7 @@ def _decode(data: np.ndarray, flags: int, path: Path) -> np.ndarray:
     return image
 
 
-def _in_frame(data: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
+def _in_frame(data: np.ndarray, size: tuple[int, int], path: str | Path) -> np.ndarray:
     image = _decode(data, _RGB | _AS_STORED, path)
     if image.shape[:2] == size:
         return image

@@ -5,7 +5,9 @@ Coordinates are photo pixels as the annotation file has them (keypoints: an inte
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +70,15 @@ class PoseIndex:
 
     def path(self, photo: int) -> Path:
         """The picture file of a photo."""
-        return self.folder / str(self.files[photo])
+        return Path(self.file(photo))
+
+    def file(self, photo: int) -> str:
+        """The same as text, for those who ask often."""
+        return f"{self._folder}{self.files[photo]}"
+
+    @cached_property
+    def _folder(self) -> str:
+        return f"{self.folder}{os.sep}"
 
     def people(self, photo: int) -> slice:
         """Rows of the people of a photo."""
@@ -76,8 +86,8 @@ class PoseIndex:
 
     def size(self, photo: int) -> tuple[int, int]:
         """(height, width) of a photo."""
-        height, width = self.sizes[photo]
-        return int(height), int(width)
+        height, width = self.sizes[photo].tolist()
+        return height, width
 
     def photo_of(self) -> np.ndarray:
         """(M,) the photo of every person."""

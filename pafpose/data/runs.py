@@ -133,7 +133,7 @@ def ignored_pixels(pixels: np.ndarray, height: int, regions: Regions, outside: b
     """
     out = np.zeros(len(pixels), np.bool_)
     _mark_people(pixels, height, regions, regions.ignored, out)
-    if regions.protected.any():
+    if regions.protected.any() and out.any():
         counts = ~out
         _mark_people(pixels, height, regions, regions.protected, counts)
         out = ~counts

@@ -70,6 +70,14 @@ def test_draws_fill_their_ranges(rng):
     assert 0.45 < flips.mean() < 0.55
 
 
+def test_scales_and_turns_have_chances_of_their_own(rng):
+    draws = [draw_geometry(AugmentSettings(scale_p=0.3, rotation_p=0.6, flip=0.1), rng) for _ in range(4000)]
+    scaled, turned = (np.array([d.scale != 1 for d in draws]), np.array([d.degrees != 0 for d in draws]))
+    assert abs(scaled.mean() - 0.3) < 0.03 and abs(turned.mean() - 0.6) < 0.03
+    assert abs((scaled & turned).mean() - 0.18) < 0.03
+    assert abs(np.mean([d.flip for d in draws]) - 0.1) < 0.02
+
+
 def test_the_seeds_turns_are_normal_clipped_and_rare(rng):
     settings = preset("seed")
     degrees = np.array([draw_geometry(settings, rng).degrees for _ in range(4000)])

@@ -77,6 +77,8 @@ def test_strict_mode_names_file_reason_and_way_out(root, make_data, split, worke
         assert BAD in str(error.value) and (
             "on_error=skip" in str(error.value) or "use the picture" in str(error.value)
         )
+        assert str(error.value).startswith(str(path)), "one sentence, from loader processes too"
+        assert "Traceback" not in str(error.value) and "\n" not in str(error.value)
         path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
         path.write_bytes(kept)
 
@@ -177,22 +179,63 @@ def test_tiny_and_endless_photos(tmp_path, make_data, size, suffix):
         assert max(batch.image.shape[2:]) == 96 and torch.isfinite(batch.keypoints).all()
 
 
-def test_numbers_that_are_none(root, make_data):
+def test_numbers_that_are_none(root, make_data, caplog):
     def spoil(content: dict) -> None:
         rows = content["annotations"]
         rows[0]["keypoints"][:3] = [float("nan"), 5, 2]
         rows[1]["bbox"] = [float("inf"), 0, 5, 5]
         rows[2]["area"] = float("nan")
-        rows[3]["keypoints"][3] = None
+        rows[3]["keypoints"][0] = None
         rows[4]["segmentation"] = [[float("nan")] * 8]
         rows[5]["segmentation"] = [[1, 2, 3, 4, 5, 6, 7]]
         rows[6]["bbox"] = [-500, -500, 3000, 3000]
-        rows[7]["bbox"] = [700, 700, 50, 50]
 
     change(root, "train", spoil)
-    data = make_data(root, mask={"min_area": 0, "small_people": "both", "min_keypoints": 7})
-    for batch in loader(make_data(root, sample_by="image", mask=vars(data.mask)), "train"):
-        assert torch.isfinite(batch.keypoints).all() and torch.isfinite(batch.boxes).all()
+    mask = {"min_area": 0, "small_people": "both", "min_keypoints": 1}
+    for sample_by in ("person", "image"):
+        data = make_data(root, mask=mask, sample_by=sample_by, on_error="skip")
+        for batch in loader(data, "train"):
+            assert torch.isfinite(batch.keypoints).all() and torch.isfinite(batch.boxes).all()
+    assert "keypoint nose is [nan, 5.0, 2.0]; such places (2) count as not given" in caplog.text
+    assert "bbox is [inf, 0.0, 5.0, 5.0]; such places (1)" in caplog.text
+    assert data.train_records.boxes[1, 2:].tolist() == [15, 37.5], "that of the keypoints"
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (lambda p: p["keypoints"].__setitem__(slice(3), [float("nan"), 5, 2]), r"nose is \[nan, 5.0, 2.0\]"),
+        (lambda p: p["keypoints"].__setitem__(slice(3), [1, 5, float("nan")]), r"nose is \[1.0, 5.0, nan\]"),
+        (lambda p: p["keypoints"].__setitem__(1, float("inf")), r"is \[\d+.0, inf, 2.0\]"),
+        (lambda p: p["bbox"].__setitem__(2, float("nan")), r"bbox is \[.*nan"),
+    ],
+)
+def test_strict_mode_stops_at_numbers_that_are_none(root, make_data, edit, what):
+    change(root, "train", lambda content: edit(content["annotations"][4]))
+    with pytest.raises(
+        PafposeError, match=rf"train2017\.json: annotation 5 of image 3: .*{what}.*on_error=skip"
+    ):
+        make_data(root).setup()
+
+
+def test_what_is_unlabelled_may_be_no_number(root, make_data, caplog):
+    change(
+        root,
+        "train",
+        lambda c: c["annotations"][4]["keypoints"].__setitem__(slice(3), [float("nan")] * 2 + [0]),
+    )
+    assert make_data(root).train_records.keypoints[4, 0].tolist() == [0, 0, 0]
+    assert "not given" not in caplog.text
+
+
+@pytest.mark.parametrize("box", [[700, 700, 50, 50], [-90, 10, 50, 80], [10, 120, 50, 80]])
+def test_boxes_beyond_the_photo_give_way_to_those_of_the_keypoints(root, make_data, caplog, box):
+    change(root, "train", lambda content: content["annotations"][4].update(bbox=box))
+    people = make_data(root).train_records
+    xy = people.keypoints[4, people.keypoints[4, :, 2] > 0, :2]
+    assert people.boxes[4].tolist() == [*xy.min(0), *np.ptp(xy, axis=0)]
+    assert "boxes beyond their photos (1, the first is that of annotation 5)" in caplog.text
+    assert people.boxes[5].tolist() == [70, 10, 50, 80], "the others keep theirs"
 
 
 @pytest.mark.slow
@@ -229,8 +272,8 @@ def test_people_pasted_into_and_out_of_endless_photos(tmp_path, make_data):
 def test_a_slow_disk_changes_no_sample(root, make_data, monkeypatch):
     read = pictures._read_bytes
 
-    def slowly(path: Path) -> np.ndarray:
-        time.sleep(0.1 * int(path.stem) % 0.3)  # photos come in another order than they were asked for
+    def slowly(path: str) -> np.ndarray:
+        time.sleep(0.1 * int(Path(path).stem) % 0.3)  # photos come in another order than they were asked for
         return read(path)
 
     monkeypatch.setattr(pictures, "_read_bytes", slowly)

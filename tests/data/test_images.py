@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import cv2
 import numpy as np
@@ -122,6 +123,17 @@ def test_what_is_no_picture_says_so(tmp_path, content, message):
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(PafposeError, match=rf"photo\.jpg.*{message}"):
+        load_image(file)
+
+
+def test_a_disk_that_gives_a_file_in_pieces(tmp_path, picture, monkeypatch):
+    file = tmp_path / "photo.jpg"
+    Image.fromarray(picture).save(file)
+    whole, read = load_image(file), os.read
+    monkeypatch.setattr(os, "read", lambda source, size: read(source, min(size, 100)))
+    assert np.array_equal(load_image(str(file)), whole)
+    monkeypatch.setattr(os, "read", lambda source, size: b"")  # somebody cut it meanwhile
+    with pytest.raises(PafposeError, match=r"photo\.jpg: the picture file is empty"):
         load_image(file)
 
 

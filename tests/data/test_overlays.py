@@ -259,6 +259,7 @@ def test_colour_is_one_linear_map_within_its_ranges():
         colour_map(ColourSettings(brightness=0, contrast=0, saturation=0, hue=30), rng, 0) for _ in range(300)
     ]
     luma = np.array([0.299, 0.587, 0.114])
+    assert all(np.allclose(m[:, :3] @ (1, 1, 1), 1) for m in maps)  # and grey stays grey
     moved = np.array([m[:, :3] @ red[0, 0] for m in maps])
     assert np.allclose(moved @ luma, red[0, 0] @ luma)  # as bright as before
     photo = rng.integers(0, 256, (9, 7, 3), np.uint8)
@@ -267,3 +268,30 @@ def test_colour_is_one_linear_map_within_its_ranges():
     exact = colour_map(settings, np.random.default_rng(5), float(photo[::8, ::8].mean()))
     by_hand = np.clip(np.rint(photo @ exact[:, :3].T + exact[:, 3]), 0, 255)
     assert np.array_equal(one, two) and np.abs(one - by_hand).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (9, 7), (64, 48)])
+def test_the_colour_map_is_the_formula(size):
+    """Brightness times contrast about the mean of every eighth row and column; chroma turned in YIQ."""
+    from pafpose.data.colour import ColourSettings, change_colour, colour_map
+
+    rng = np.random.default_rng(1)
+    to_yiq = np.array(((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
+    settings = ColourSettings(brightness=0.2, contrast=0.1, saturation=0.5, hue=40)
+    photo = rng.integers(0, 256, (*size, 3), np.uint8)
+    mean = photo[::8, ::8].mean()
+    for seed in range(20):
+        light, contrast, saturation, turn = np.random.default_rng(seed).uniform(-1, 1, 4)
+        light, contrast, saturation = 0.2 * light, 0.1 * contrast, 0.5 * saturation
+        c, s = np.cos(np.radians(40 * turn)), np.sin(np.radians(40 * turn))
+        chroma = np.array(((1, 0, 0), (0, c, -s), (0, s, c))) * np.array(
+            [[1], [1 + saturation], [1 + saturation]]
+        )
+        gain = (1 + light) * (1 + contrast)
+        wanted = np.column_stack(
+            [gain * np.linalg.inv(to_yiq) @ chroma @ to_yiq, np.full(3, -contrast * (1 + light) * mean)]
+        )
+        assert np.allclose(colour_map(settings, np.random.default_rng(seed), mean), wanted)
+        changed = change_colour(photo, settings, np.random.default_rng(seed))
+        exact = np.clip(photo @ wanted[:, :3].T + wanted[:, 3], 0, 255)
+        assert np.abs(changed - exact).max() <= 1  # OpenCV calculates in fixed point

@@ -68,8 +68,9 @@ def test_seeds_splits_and_pictures_differ(coco18):
     cast = make_cast(coco18)
     variants = [(SMALL, "train", 0), (SMALL, "train", 1), (SMALL, "val", 0)]
     variants.append((replace(SMALL, generator_seed=1), "train", 0))
+    variants.append((replace(SMALL, generator_seed=1 << 40), "train", 0))
     images = [make_picture(s, cast, split, n).image.tobytes() for s, split, n in variants]
-    assert len(set(images)) == 4
+    assert len(set(images)) == len(variants)
 
 
 @pytest.mark.filterwarnings("ignore:.*__array__ implementation.*:DeprecationWarning")  # pycocotools 2.0.11
