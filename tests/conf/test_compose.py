@@ -43,6 +43,7 @@ def test_a_recipe_only_chooses(experiment: str) -> None:
         "precision",
         "channels_last",
         "seed",
+        "batch_parts",
         "max_minutes",
     }
 
