@@ -74,9 +74,8 @@ def make_picture(settings: SyntheticSettings, cast: Cast, split: str, index: int
     Each concern has random numbers of its own, so that a changed setting leaves the others as they were.
     """
     start = [settings.generator_seed, SPLITS.index(split), index]
-    kind = (
-        np.uint32 if settings.generator_seed < 1 << 32 else object
-    )  # numbers of 32 bits are quick to seed with
+    # numbers of 32 bits are quick to seed with
+    kind = np.uint32 if settings.generator_seed < 1 << 32 else object
     scenery, clutter, crowd, people, stage, obstacles, labels = (
         np.random.default_rng(np.array([*start, stream], kind)) for stream in range(7)
     )
