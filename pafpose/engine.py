@@ -21,7 +21,7 @@ from pafpose.config import Config, build, plain
 from pafpose.errors import PafposeError
 from pafpose.models.summary import describe, summarise
 from pafpose.module import PoseModule
-from pafpose.pace import shorten
+from pafpose.pace import Deadline
 from pafpose.utils.log import print_config, quiet_known_warnings
 
 log = logging.getLogger(__name__)
@@ -41,13 +41,11 @@ def _train(cfg: DictConfig) -> dict[str, float]:
     refuse_ddp_sweep(cfg)
     quiet_known_warnings()
     folder = Path(cfg.paths.output_dir)
-    if cfg.max_minutes is not None and alone(cfg) and not cfg.ckpt_path:
-        shorten(cfg)
     if cfg.seed is not None:
         seed_everything(cfg.seed, workers=True, verbose=False)
     module = PoseModule(plain(cfg))
     data = api.build_datamodule(cfg)
-    trainer = build_trainer(cfg)
+    trainer = build_trainer(cfg, started)
     if trainer.is_global_zero:
         save_config(cfg, folder)
         log.info("%s", describe(summarise(module.network, size=cfg.augment.crop)))
@@ -104,9 +102,11 @@ def refuse_ddp_sweep(cfg: DictConfig) -> None:
         )
 
 
-def build_trainer(cfg: DictConfig) -> Trainer:
-    """The Lightning trainer with the callbacks and loggers of the config."""
+def build_trainer(cfg: DictConfig, started: float | None = None) -> Trainer:
+    """The Lightning trainer with the callbacks and loggers of the config, whose time began at ``started``."""
     callbacks: list[Callback] = [build(node) for node in cfg.callbacks.values() if node]
+    if cfg.max_minutes is not None and alone(cfg):
+        callbacks.append(Deadline(cfg.max_minutes, started=started))
     loggers: list[Logger] = [build(node) for node in cfg.logger.values() if node]
     trainer: Trainer = build(
         cfg.trainer, callbacks=callbacks, logger=loggers or False, default_root_dir=cfg.paths.output_dir

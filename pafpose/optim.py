@@ -116,7 +116,7 @@ def build_optimizer(network: nn.Module, node: Config) -> Optimizer:
     return optimizer
 
 
-Factor = Callable[[int], float]
+Factor = Callable[[float], float]  # of a step; between two steps where a schedule runs by the clock
 
 
 def constant(optimizer: Optimizer, total_steps: float | None, *, warmup: float = 0) -> LambdaLR:
@@ -131,7 +131,7 @@ def cosine(
     start = _steps("warmup", warmup, total_steps)
     length = max(1.0, _finite("cosine", total_steps) - start)
 
-    def factor(step: int) -> float:
+    def factor(step: float) -> float:
         done = min(1.0, max(0.0, (step - start) / length))
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
 
