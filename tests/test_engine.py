@@ -63,6 +63,19 @@ def test_a_run_leaves_what_users_look_for(trained: tuple[dict[str, float], Path]
     assert metrics["steps"] == 3  # the last step was no validation step: validated at the end all the same
 
 
+@pytest.mark.parametrize("minutes", ["null", "10"])
+def test_the_last_checkpoint_is_of_the_last_step_though_it_is_not_the_best(
+    tmp_path: Path, minutes: str
+) -> None:
+    every = ("trainer.val_check_interval=1", f"max_minutes={minutes}", "callbacks=none")
+    _, out = run(tmp_path, *every)  # AP 0 all the time: the first is the best
+    steps = {
+        name: torch.load(out / "checkpoints" / f"{name}.ckpt", weights_only=True)["global_step"]
+        for name in ("best", "last")
+    }
+    assert steps == {"best": 1, "last": 3}
+
+
 def test_checkpoints_hold_plain_values_and_load_safely(trained: tuple[dict[str, float], Path]) -> None:
     _, out = trained
     for name in ("best", "last"):
@@ -112,7 +125,7 @@ def test_missing_checkpoints_say_what_is_wanted(tmp_path: Path) -> None:
 
 
 def test_the_module_stays_small() -> None:
-    source = Path(pafpose.module.__file__).read_text()  # type: ignore[attr-defined]
+    source = Path(pafpose.module.__file__).read_text()
     assert source.count("\n") < 200
     assert issubclass(PoseModule, torch.nn.Module)
 
