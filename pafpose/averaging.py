@@ -12,6 +12,7 @@ from pafpose.data.images import FILL
 from pafpose.fields import Fields
 from pafpose.geometry import field_size, pad_to_multiple
 from pafpose.skeleton import Skeleton
+from pafpose.utils.precision import mixed
 
 Network = Callable[[Tensor], Sequence[Fields]]
 
@@ -25,18 +26,21 @@ def predict_fields(
     stride: int,
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
+    precision: str = "32-true",
 ) -> Fields:
     """The last stage's fields, averaged over scaled and mirrored views, in the frame of ``images``.
 
     ``images`` (B, 3, H, W) RGB, uint8 or float 0..255, H and W multiples of ``stride``; the fields come
-    back as float32 at (H / stride, W / stride), whatever the scales.
+    back as float32 at (H / stride, W / stride), whatever the scales. ``precision`` is the network's, as in
+    training (32-true, bf16-mixed, 16-mixed, auto); all that follows it is float32.
     """
     heatmaps, pafs = [], []
     size = field_size((images.shape[-2], images.shape[-1]), stride)
     for scale in scales:
         view, factors = _rescale(images, scale, stride)
         for mirrored in (False, True) if flip else (False,):
-            last = network(view.flip(-1) if mirrored else view)[-1]
+            with mixed(precision, images.device):
+                last = network(view.flip(-1) if mirrored else view)[-1]
             fields = mirror_fields(last, skeleton) if mirrored else last
             fields = _to_frame(fields, factors, size)
             assert fields.heatmaps is not None and fields.pafs is not None

@@ -103,10 +103,12 @@ class Predictor:
         settings: EvaluateSettings,
         stride: int,
         device: str | torch.device | None = None,
+        precision: str = "32-true",
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = network.to(self.device).eval()
         self.decoder, self.skeleton, self.settings, self.stride = decoder, skeleton, settings, stride
+        self.precision = precision
         decoder.warm_up()
 
     @classmethod
@@ -119,6 +121,7 @@ class Predictor:
             settings=read_settings(EvaluateSettings, module.config["evaluate"], "evaluate"),
             stride=int(module.config["head"]["stride"]),
             device=device,
+            precision=str(module.config.get("precision", "32-true")),
         )
 
     def __call__(self, photo: str | Path | np.ndarray) -> People:
@@ -142,6 +145,7 @@ class Predictor:
             stride=self.stride,
             flip=views.flip,
             scales=views.scales,
+            precision=self.precision,
         )
         return fields, matrix, valid
 
@@ -167,12 +171,14 @@ def evaluate_network(
     settings: EvaluateSettings,
     stride: int,
     save_to: Path | None = None,
+    precision: str = "32-true",
 ) -> tuple[dict[str, float], list[Detection], list[int]]:
     """COCO metrics, detections and photo ids of a whole split, on the network's device, in this process.
 
     The loader's photos are fitted with ``settings.at_largest_scale()``. ``save_to`` is a folder that
-    receives the averaged fields of every photo when ``settings.save_fields``. The metrics say how long
-    decoding and COCO's evaluation took (``seconds_decode``, ``seconds_metrics``).
+    receives the averaged fields of every photo when ``settings.save_fields``. ``precision`` is the network's
+    (``predict_fields``). The metrics say how long decoding and COCO's evaluation took (``seconds_decode``,
+    ``seconds_metrics``).
     """
     from pafpose.saved_fields import save_photos
 
@@ -181,7 +187,8 @@ def evaluate_network(
     photos: list[int] = []
     seen: set[int] = set()
     decoding = 0.0
-    for batch, fields in _batches_of_fields(network, dataloader, skeleton, settings, stride):
+    views = _batches_of_fields(network, dataloader, skeleton, settings, stride=stride, precision=precision)
+    for batch, fields in views:
         if settings.save_fields and save_to is not None:
             save_photos(save_to, batch, fields, stride=stride)
         assert fields.heatmaps is not None and fields.pafs is not None
@@ -222,7 +229,7 @@ def _now(device: torch.device) -> float:
 def evaluate_module(
     module: PoseModule, data: Any, *, save_to: Path | None = None
 ) -> tuple[dict[str, float], list[Detection]]:
-    """``evaluate_network`` of a trained module on the validation split, under its own evaluate settings."""
+    """``evaluate_network`` of a trained module on the validation split, under its own settings."""
     from pafpose.saved_fields import finish_saving
 
     settings = read_settings(EvaluateSettings, module.config["evaluate"], "evaluate")
@@ -237,6 +244,7 @@ def evaluate_module(
         settings=settings,
         stride=int(module.config["head"]["stride"]),
         save_to=save_to,
+        precision=str(module.config.get("precision", "32-true")),
     )
     data.report_skipped("val")
     if settings.save_fields and save_to is not None:
@@ -245,7 +253,13 @@ def evaluate_module(
 
 
 def _batches_of_fields(
-    network: torch.nn.Module, loader: Any, skeleton: Skeleton, settings: EvaluateSettings, stride: int
+    network: torch.nn.Module,
+    loader: Any,
+    skeleton: Skeleton,
+    settings: EvaluateSettings,
+    *,
+    stride: int,
+    precision: str,
 ) -> Iterator[tuple[Batch, Fields]]:
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     views = settings.at_largest_scale()
@@ -259,5 +273,6 @@ def _batches_of_fields(
                 stride=stride,
                 flip=views.flip,
                 scales=views.scales,
+                precision=precision,
             ),
         )

@@ -131,3 +131,24 @@ def test_half_precision_comes_back_as_float32(coco18):
     assert fields.heatmaps.dtype == fields.pafs.dtype == torch.float32
     with pytest.raises(PafposeError, match="multiple"):
         predict_fields(network, torch.zeros(1, 3, 60, 72), skeleton=coco18, stride=8)
+
+
+@pytest.mark.parametrize(
+    ("precision", "inside"),
+    [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16), ("16-mixed", torch.float32)],
+)
+def test_the_network_alone_runs_in_the_precision_of_training(coco18, precision, inside):
+    seen = []
+
+    def network(images):
+        product = nnf.conv2d(images.float(), torch.ones(57, 3, 8, 8) / 192 / 255, stride=8)
+        seen.append(product.dtype)
+        return [Fields(product[:, :19], product[:, 19:])]
+
+    fields = predict_fields(
+        network, ramps(), skeleton=coco18, stride=STRIDE, flip=True, scales=(0.5, 1), precision=precision
+    )
+    assert set(seen) == {inside}
+    assert fields.heatmaps.dtype == fields.pafs.dtype == torch.float32
+    exact = predict_fields(network, ramps(), skeleton=coco18, stride=STRIDE, flip=True, scales=(0.5, 1))
+    torch.testing.assert_close(fields.heatmaps, exact.heatmaps, atol=0.01, rtol=0)

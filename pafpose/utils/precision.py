@@ -19,6 +19,21 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, enabled=False)
 
 
+def mixed(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """A network's arithmetic on a device in a precision of training: autocast, or nothing of the kind.
+
+    float16 is for GPUs; elsewhere ``16-mixed`` is full precision.
+
+    >>> with mixed("bf16-mixed", torch.device("cpu")):
+    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    torch.bfloat16
+    """
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(choose(precision))
+    if dtype is None or (dtype is torch.float16 and device.type != "cuda"):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
+
+
 def choose(precision: str) -> str:
     """``auto`` becomes bf16-mixed where hardware of its own multiplies bfloat16 matrices, else 32-true.
 

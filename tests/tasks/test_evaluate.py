@@ -68,8 +68,8 @@ def test_true_people_score_one_through_every_frame(checkpoint, tmp_path, monkeyp
 
     original = pafpose.evaluation._batches_of_fields
 
-    def spy(*args):
-        for batch, fields in original(*args):
+    def spy(*args, **how):
+        for batch, fields in original(*args, **how):
             batches.append(batch)
             yield batch, fields
 
