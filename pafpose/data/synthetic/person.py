@@ -17,9 +17,9 @@ from pafpose.data.synthetic.canvas import (
     ellipse,
     hull,
     owner_tag,
+    polygon,
     quad,
     shade,
-    to_fixed,
 )
 from pafpose.data.synthetic.head import draw_head, draw_long_hair
 from pafpose.data.synthetic.looks import (
@@ -315,11 +315,11 @@ class Person:
         elif look.pattern == JACKET:
             for shoulder, hip in ((ls, lh), (rs, rh)):
                 open_at, low = chest * 0.72 + shoulder * 0.28, belly * 0.5 + hip * 0.5
-                canvas.fill(to_fixed(np.array((open_at, shoulder, hip, low))), look.second)
+                canvas.fill(polygon(open_at, shoulder, hip, low), look.second)
         elif look.pattern == BUTTONS:
             canvas.line(chest, belly, shade(look.top, 0.55), 0.008 * s)
         collar = (chest * 0.7 + ls * 0.3, chest * 0.7 + rs * 0.3, chest + (belly - chest) * 0.16)
-        canvas.fill(to_fixed(np.array(collar)), shade(look.skin, 0.92))
+        canvas.fill(polygon(*collar), shade(look.skin, 0.92))
 
     def _draw_head(self, canvas: Canvas, tag: int) -> None:
         draw_head(self, canvas, tag + HEAD)

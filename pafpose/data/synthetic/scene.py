@@ -146,7 +146,7 @@ def _covered(boxes: np.ndarray, placed: np.ndarray, area: float) -> np.ndarray:
 
 def _draw_crowd(canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np.random.Generator) -> None:
     """A band of tiny people far away."""
-    size = canvas.image.shape[0]
+    size = canvas.size
     count = int(rng.integers(7, 16))
     u = rng.random((count, 3))
     height = size * (0.09 + 0.08 * rng.random())
