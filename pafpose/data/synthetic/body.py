@@ -6,8 +6,12 @@ lengths in units of the person's stature. A person who faces the viewer has the 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 
+from pafpose.data.synthetic.canvas import Point, capsules
 from pafpose.data.synthetic.poses import COLUMN, sample_angles
 
 SIDES = ("left", "right")
@@ -16,6 +20,19 @@ _SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hand", "hip", "knee", "an
 JOINTS = ("pelvis", "neck", "chin", "head_centre", "top_head", "nose", "mouth",
           *(f"{side}_{joint}" for joint in _SIDED for side in SIDES))  # fmt: skip
 J = {name: i for i, name in enumerate(JOINTS)}
+# limbs from the trunk outwards: the joints at their ends, and the radii there
+_ENDS = {"upper_arm": ("shoulder", "elbow"), "forearm": ("elbow", "wrist"), "hand": ("wrist", "hand"),
+         "thigh": ("hip", "knee"), "shin": ("knee", "ankle"), "foot": ("heel", "big_toe")}  # fmt: skip
+_RADII = {"upper_arm": (0.034, 0.027), "forearm": (0.027, 0.02), "hand": (0.02, 0.019),
+          "thigh": (0.056, 0.04), "shin": (0.039, 0.026), "foot": (0.025, 0.02)}  # fmt: skip
+LIMBS = tuple((side, limb) for side in SIDES for limb in _ENDS)
+_FROM = np.array([J[f"{side}_{_ENDS[limb][0]}"] for side, limb in LIMBS])
+_TO = np.array([J[f"{side}_{_ENDS[limb][1]}"] for side, limb in LIMBS])
+_NEAR = np.array([_RADII[limb][0] for _, limb in LIMBS])
+_FAR = np.array([_RADII[limb][1] for _, limb in LIMBS])
+_ARMS = np.array([limb in ("upper_arm", "forearm", "hand") for _, limb in LIMBS])
+_TRUNK = [J[n] for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
+_TO_CAMERA = np.array([1.0, -1.0, 1.0])
 
 
 class Bodies:
@@ -30,9 +47,66 @@ class Bodies:
         joints, face = _assemble(sample_angles(rng, count, liveliness), self.shape, rng)
         camera = _camera(rng, count, sides)
         # body frame (x left, y up, z forwards) -> camera (x right, y down, z to the viewer)
-        self.joints = np.einsum("nij,nkj->nki", camera, joints) * [1, -1, 1]
-        self.face = np.einsum("nij,nj->ni", camera, face) * [1, -1, 1]
-        self.chest = (camera @ [0, 0, 1]) * [1, -1, 1]
+        self.joints = np.einsum("nij,nkj->nki", camera, joints) * _TO_CAMERA
+        self.face = np.einsum("nij,nj->ni", camera, face) * _TO_CAMERA
+        self.chest = camera[:, :, 2] * _TO_CAMERA
+        flat, margin = self.joints[:, :, :2], 0.02  # flesh around the joints
+        # the same as lists: numbers of single people cost less that way
+        self.depth, self.faces, self.chests = (
+            self.joints[:, :, 2].tolist(),
+            self.face.tolist(),
+            self.chest.tolist(),
+        )
+        self.boxes = np.concatenate([flat.min(1) - margin, flat.max(1) + margin], 1)
+        self.scale, self.offset = np.ones(count), np.zeros((count, 2))
+
+    def place(self, index: int, scale: float, offset: Sequence[float]) -> None:
+        """Put somebody on the picture: pixels = units * scale + offset."""
+        self.scale[index], self.offset[index] = scale, offset
+        self.__dict__.pop("placed", None)
+
+    @functools.cached_property
+    def placed(self) -> Placed:
+        """Everybody where they stand; all are placed first, as many cost little more than one."""
+        return Placed(self)
+
+
+class Placed:
+    """Bodies in pixels: arrays and lists of one entry a person."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self.xy = bodies.joints[:, :, :2] * bodies.scale[:, None, None] + bodies.offset[:, None]
+        self.points: list[list[Point]] = self.xy.tolist()
+        trunk = self.xy[:, _TRUNK]
+        trunk[:, 2:] += (trunk[:, :2] - trunk[:, 2:]) * 0.06
+        self.trunks: list[list[Point]] = trunk.tolist()  # shoulders, then hips drawn in a little
+        near, far = bodies.joints[:, _FROM, 2], bodies.joints[:, _TO, 2]
+        self.depths, self.lights = _depths(near, far), _lights(near, far)
+        self.rims, self.lit = self._outlines(bodies.scale * bodies.stout)
+
+    def _outlines(self, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Outlines ``(n, limbs, 12, 2)`` of the limbs, and of their lit inner part."""
+        a, b = self.xy[:, _FROM].reshape(-1, 2), self.xy[:, _TO].reshape(-1, 2)
+        ra, rb = ((radius * size[:, None]).ravel() for radius in (_NEAR, _FAR))
+        light = ra[:, None] * (-0.14, -0.1)
+        both = capsules(
+            np.concatenate([a, a + light]),
+            np.concatenate([b, b + light]),
+            np.concatenate([ra, 0.76 * ra]),
+            np.concatenate([rb, 0.76 * rb]),
+        ).reshape(2, len(size), len(LIMBS), -1, 2)
+        return both[0], both[1]
+
+
+def _depths(near: np.ndarray, far: np.ndarray) -> list[list[float]]:
+    """Depth of the limbs against the trunk; arms beside the body go on top, legs below the shirt."""
+    depth = (near + 2 * far) / 3
+    return np.where(_ARMS, depth + 0.035, depth * 0.5 - 0.02 - 0.02 * (depth < 0.05)).tolist()
+
+
+def _lights(near: np.ndarray, far: np.ndarray) -> list[list[float]]:
+    """Limbs behind the trunk stand in its shade, those before it in the light."""
+    return np.minimum(1.12, np.maximum(0.66, 1.0 + 1.8 * ((near + far) / 2))).tolist()
 
 
 def _proportions(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:

@@ -91,7 +91,13 @@ class Canvas:
         steps, self._steps = self._steps, []
         made = {kind: iter(kind(np.array(numbers))) for kind, numbers in self._numbers.items()}
         self._numbers.clear()
-        image, owner, fill, smooth, sharp = self._image, self._owner, cv2.fillConvexPoly, cv2.LINE_AA, cv2.LINE_8
+        image, owner, fill, smooth, sharp = (
+            self._image,
+            self._owner,
+            cv2.fillConvexPoly,
+            cv2.LINE_AA,
+            cv2.LINE_8,
+        )
         for shape, colour, tag in steps:
             if shape is None:
                 colour(image, *tag)  # another function of OpenCV and its arguments

@@ -152,11 +152,13 @@ def _draw_crowd(canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np
     height = size * (0.09 + 0.08 * rng.random())
     left, width = size * 0.4 * rng.random(), size * (0.35 + 0.25 * rng.random())
     top = size * (0.1 + 0.5 * rng.random())
-    order = np.argsort(u[:, 1])
-    for n, figure in zip(order, cast.figures(settings, rng, count, detail=False), strict=True):
+    figures = cast.figures(settings, rng, count, detail=False)
+    order = np.argsort(u[:, 1]).tolist()
+    for n, figure in zip(order, figures, strict=True):
         scale = height * (0.8 + 0.4 * u[n, 2]) / (figure.box[3] - figure.box[1])
         corner = np.array([left + width * u[n, 0], top + height * 0.8 * u[n, 1]])
         figure.place(scale, corner - scale * figure.box[:2])
+    for figure in figures:
         figure.draw(canvas, _CROWD)
 
 
