@@ -7,7 +7,6 @@ lengths in units of the person's stature. A person who faces the viewer has the 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -60,7 +59,7 @@ class Bodies:
         self.boxes = np.concatenate([flat.min(1) - margin, flat.max(1) + margin], 1)
         self.scale, self.offset = np.ones(count), np.zeros((count, 2))
 
-    def place(self, index: int, scale: float, offset: Sequence[float]) -> None:
+    def place(self, index: int, scale: float, offset: np.ndarray) -> None:
         """Put somebody on the picture: pixels = units * scale + offset."""
         self.scale[index], self.offset[index] = scale, offset
         self.__dict__.pop("placed", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +106,7 @@ class Person:
         self.box: np.ndarray = bodies.boxes[index]
         self.scale = 1.0
 
-    def place(self, scale: float, offset: Sequence[float]) -> None:
+    def place(self, scale: float, offset: np.ndarray) -> None:
         """Put the body on the picture: pixels = units * scale + offset."""
         self.scale = float(scale)
         self.bodies.place(self.index, scale, offset)

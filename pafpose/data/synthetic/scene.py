@@ -101,24 +101,26 @@ def make_picture(settings: SyntheticSettings, cast: Cast, split: str, index: int
 
 def _arrange(figures: list[Figure], settings: SyntheticSettings, rng: np.random.Generator) -> np.ndarray:
     """Sizes and positions: boxes ``(n, 4)`` as corners; each aims at a share of overlap drawn for it."""
-    size = settings.picture_size
-    placed = np.zeros((len(figures), 4))
+    size, count = settings.picture_size, len(figures)
+    u, v = np.hsplit(rng.random((count, 2 * _TRIES + 5)), [2 * _TRIES])
+    u = u.reshape(count, _TRIES, 2)
+    low, high = settings.height
+    heights = size * (low + (high - low) * v[:, 0])
+    boxes = np.array([figure.box for figure in figures]).reshape(count, 4)
+    scales = heights / (boxes[:, 3] - boxes[:, 1])
+    extents = np.stack([scales * (boxes[:, 2] - boxes[:, 0]), heights], 1)
+    free = size - extents[:, None]
+    corners = np.stack([free[..., 0] * u[..., 0], free[..., 1] * np.sqrt(u[..., 1])], -1)
+    for n in np.flatnonzero(v[:, 1] < settings.cut).tolist():
+        corners[n] = _across_the_border(corners[n], extents[n], size, v[n, 2:4], u[n])
+    tries = np.concatenate([corners, corners + extents[:, None]], 2)
+    spread = min(settings.overlap, 1 - settings.overlap)
+    wanted = settings.overlap - spread + 2 * spread * v[:, 4]
+    placed = np.zeros((count, 4))
     for n, figure in enumerate(figures):
-        low, high = settings.height
-        u = rng.random((_TRIES, 2))
-        v = rng.random(5)
-        height = size * (low + (high - low) * v[0])
-        scale = height / (figure.box[3] - figure.box[1])
-        width = scale * (figure.box[2] - figure.box[0])
-        free = np.array([size - width, size - height])
-        corners = np.stack([free[0] * u[:, 0], free[1] * np.sqrt(u[:, 1])], 1)
-        if v[1] < settings.cut:
-            corners = _across_the_border(corners, np.array([width, height]), size, v[2:4], u)
-        boxes = np.concatenate([corners, corners + np.array([width, height])], 1)
-        spread = min(settings.overlap, 1 - settings.overlap)
-        wanted = settings.overlap - spread + 2 * spread * v[4]
-        placed[n] = boxes[np.argmin(np.abs(_covered(boxes, placed[:n], width * height) - wanted))]
-        figure.place(scale, placed[n, :2] - scale * figure.box[:2])
+        covered = _covered(tries[n], placed[:n], extents[n, 0] * extents[n, 1])
+        placed[n] = tries[n, np.abs(covered - wanted[n]).argmin()]
+        figure.place(scales[n], placed[n, :2] - scales[n] * boxes[n, :2])
     return placed
 
 
@@ -140,7 +142,7 @@ def _covered(boxes: np.ndarray, placed: np.ndarray, area: float) -> np.ndarray:
         return np.zeros(len(boxes))
     low = np.maximum(boxes[:, None, :2], placed[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], placed[None, :, 2:])
-    common = np.clip(high - low, 0, None).prod(-1)
+    common = np.maximum(high - low, 0).prod(-1)
     return (common / np.minimum(area, (placed[:, 2:] - placed[:, :2]).prod(-1))).max(1)
 
 
