@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from numpy.random import PCG64, Generator, SeedSequence
 
 from pafpose.data.synthetic.annotate import annotate, annotate_crowd
 from pafpose.data.synthetic.body import Bodies
@@ -45,7 +46,7 @@ class Cast:
     layout: Layout | None = None
 
     def figures(
-        self, settings: SyntheticSettings, rng: np.random.Generator, count: int, *, detail: bool = True
+        self, settings: SyntheticSettings, rng: Generator, count: int, *, detail: bool = True
     ) -> list[Figure]:
         """``count`` new figures."""
         if self.layout is not None:
@@ -77,7 +78,7 @@ def make_picture(settings: SyntheticSettings, cast: Cast, split: str, index: int
     # numbers of 32 bits are quick to seed with
     kind = np.uint32 if settings.generator_seed < 1 << 32 else object
     scenery, clutter, crowd, people, stage, obstacles, labels = (
-        np.random.default_rng(np.array([*start, stream], kind)) for stream in range(7)
+        Generator(PCG64(SeedSequence(np.array([*start, stream], kind)))) for stream in range(7)
     )
     canvas = make_place(scenery, settings.picture_size)
     draw_clutter(canvas, clutter, int(clutter.poisson(settings.clutter)))
@@ -99,7 +100,7 @@ def make_picture(settings: SyntheticSettings, cast: Cast, split: str, index: int
     return Picture(_develop(canvas.image, scenery), annotations)
 
 
-def _arrange(figures: list[Figure], settings: SyntheticSettings, rng: np.random.Generator) -> np.ndarray:
+def _arrange(figures: list[Figure], settings: SyntheticSettings, rng: Generator) -> np.ndarray:
     """Sizes and positions: boxes ``(n, 4)`` as corners; each aims at a share of overlap drawn for it."""
     size, count = settings.picture_size, len(figures)
     u, v = np.hsplit(rng.random((count, 2 * _TRIES + 5)), [2 * _TRIES])
@@ -146,7 +147,7 @@ def _covered(boxes: np.ndarray, placed: np.ndarray, area: float) -> np.ndarray:
     return (common / np.minimum(area, (placed[:, 2:] - placed[:, :2]).prod(-1))).max(1)
 
 
-def _draw_crowd(canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np.random.Generator) -> None:
+def _draw_crowd(canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: Generator) -> None:
     """A band of tiny people far away."""
     size = canvas.size
     count = int(rng.integers(7, 16))
@@ -165,7 +166,7 @@ def _draw_crowd(canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np
 
 
 def _annotate_all(
-    figures: list[Figure], canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np.random.Generator
+    figures: list[Figure], canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: Generator
 ) -> list[dict[str, Any]]:
     """Records of all figures, with the share of unlabelled ones and the errors that the settings ask for."""
     unlabelled = rng.random(len(figures)) < settings.unlabelled
@@ -175,7 +176,7 @@ def _annotate_all(
     return annotate(figures, FIRST, canvas.owner, cast.names, errors=errors, unlabelled=unlabelled.tolist())
 
 
-def _develop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _develop(image: np.ndarray, rng: Generator) -> np.ndarray:
     """The camera: texture over everything, exposure, now and then a soft lens."""
     u = rng.random(8).tolist()
     image = grain(image, u[:3], 0.2)
