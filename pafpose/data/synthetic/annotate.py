@@ -51,7 +51,7 @@ def annotate(
     v = forget_unguessable(v, xy, reach=GUESS_REACH * roots, own=own)
     too_few = (v == 2).sum(1) < min(FEWEST, len(names))
     v[too_few | np.array(unlabelled)[numbers]] = 0
-    xy = np.round(xy + errors[numbers] * roots[:, None, None], 2)
+    xy = (xy + errors[numbers] * roots[:, None, None]).round(2)
     return [
         _record(found[n], points, labels)
         for n, points, labels in zip(seen, xy.tolist(), v.tolist(), strict=True)
@@ -79,14 +79,14 @@ def visibility(
     one of the nine pixels around it shows such a part.
     """
     height, width = owners.shape
-    inside = (xy >= -0.5).all(-1) & (xy[..., 0] <= width - 0.5) & (xy[..., 1] <= height - 0.5)
-    x, y = np.rint(xy).astype(int).transpose(2, 0, 1)
-    rows = np.clip(y[..., None] + _AROUND[1], 0, height - 1)
-    columns = np.clip(x[..., None] + _AROUND[0], 0, width - 1)
-    around = owners[rows, columns]
-    bits = np.left_shift(1, (around & (MAX_PARTS - 1)).astype(np.int64))
-    seen = ((around >> PART_BITS) == numbers[:, None, None]) & ((bits & parts[..., None]) != 0)
-    return np.where(inside, np.where(seen.any(-1), own, np.minimum(own, 1)), 0)
+    inside = ((xy >= -0.5) & (xy <= (width - 0.5, height - 0.5))).all(-1)
+    x, y = np.rint(xy).astype(int).transpose(2, 0, 1)[..., None]
+    rows = (y + _AROUND[1]).clip(0, height - 1)
+    columns = (x + _AROUND[0]).clip(0, width - 1)
+    around = owners.take(rows * width + columns).astype(np.int64)
+    shows = (parts[..., None] >> (around & (MAX_PARTS - 1))) & 1
+    seen = ((around >> PART_BITS == numbers[:, None, None]) & (shows != 0)).any(-1)
+    return np.where(seen, own, np.minimum(own, 1)) * inside
 
 
 def forget_unguessable(v: np.ndarray, xy: np.ndarray, *, reach: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -97,10 +97,13 @@ def forget_unguessable(v: np.ndarray, xy: np.ndarray, *, reach: np.ndarray, own:
     seen stays as they are.
     """
     seen = v == 2
-    apart = np.linalg.norm(xy[:, :, None] - xy[:, None], axis=-1)
-    nearest = np.where(seen[:, None], apart, np.inf).min(-1)
-    lost = (v == 1) & (own == 2) & (nearest > reach[:, None]) & seen.any(1, keepdims=True)
-    return np.where(lost, 0, v)
+    who, which = np.nonzero((v == 1) & (own == 2) & seen.any(1, keepdims=True))
+    apart = xy[who] - xy[who, which][:, None]  # of each hidden one from all of the same figure
+    apart = np.sqrt((apart * apart).sum(-1))
+    lost = apart.min(1, where=seen[who], initial=np.inf) > reach[who]
+    v = v.copy()
+    v[who[lost], which[lost]] = 0
+    return v
 
 
 def owner_mask(owners: np.ndarray, owner: int) -> np.ndarray:

@@ -5,29 +5,29 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-import numpy as np
-
 from pafpose.data.synthetic.body import SIDES, J
-from pafpose.data.synthetic.canvas import Canvas, capsule, ellipse, shade
+from pafpose.data.synthetic.canvas import Canvas, Point, capsule, ellipse, shade
 from pafpose.data.synthetic.looks import BALD, BOB, CAP, SHORT, Look
 
 
 class Wearer(Protocol):
-    """What is needed of a person: joints in stature units (camera frame) and in pixels."""
+    """What is needed of a person."""
 
-    joints: np.ndarray
-    xy: np.ndarray
+    depth: list[float]  # of the joints, in stature units
     face: list[float]  # direction of the face: right, down, towards the viewer
     head: float
     scale: float
     look: Look
     detail: bool
 
+    @property
+    def points(self) -> list[Point]: ...  # pixels of the joints
+
 
 def draw_head(person: Wearer, canvas: Canvas, tag: int) -> None:
     """Skull and face, then the hair on top."""
     look, (fx, fy, fz) = person.look, person.face
-    (cx, cy), (tx, ty) = person.xy[J["head_centre"]].tolist(), person.xy[J["top_head"]].tolist()
+    (cx, cy), (tx, ty) = person.points[J["head_centre"]], person.points[J["top_head"]]
     half = person.head * person.scale
     tilt = math.atan2(tx - cx, cy - ty)
     width = (0.76 + 0.12 * (1 - abs(fz))) * half  # a head is deeper than wide
@@ -44,7 +44,7 @@ def draw_head(person: Wearer, canvas: Canvas, tag: int) -> None:
 
 def draw_long_hair(person: Wearer, canvas: Canvas, tag: int) -> None:
     """Long hair down to the shoulders: behind the trunk in front views, over it from behind."""
-    (cx, cy), (nx, ny) = person.xy[J["head_centre"]].tolist(), person.xy[J["neck"]].tolist()
+    (cx, cy), (nx, ny) = person.points[J["head_centre"]], person.points[J["neck"]]
     half = person.head * person.scale
     fx, fy = person.face[0] * half, person.face[1] * half
     top, low = (
@@ -57,7 +57,7 @@ def draw_long_hair(person: Wearer, canvas: Canvas, tag: int) -> None:
 def _draw_hair(person: Wearer, canvas: Canvas, tag: int, *, size: tuple[float, float], tilt: float) -> None:
     """The cap of hair: above the brow in front, down to the nape from behind."""
     look, (fx, fy, fz), (half, width) = person.look, person.face, size
-    (cx, cy), (tx, ty) = person.xy[J["head_centre"]].tolist(), person.xy[J["top_head"]].tolist()
+    (cx, cy), (tx, ty) = person.points[J["head_centre"]], person.points[J["top_head"]]
     ux, uy = tx - cx, ty - cy
     colour = look.hair if look.hair_style != CAP else look.second
     if fz > 0:
@@ -77,11 +77,11 @@ def _draw_hair(person: Wearer, canvas: Canvas, tag: int, *, size: tuple[float, f
 
 def _draw_bob(person: Wearer, canvas: Canvas, tag: int, half: float) -> None:
     """Hair over the ears."""
-    cx, cy = person.xy[J["head_centre"]].tolist()
+    cx, cy = person.points[J["head_centre"]]
     fx, fy = person.face[0] * half, person.face[1] * half
     for side in SIDES:
-        if person.joints[J[f"{side}_ear"], 2] > person.joints[J["head_centre"], 2] - 0.9 * person.head:
-            ex, ey = person.xy[J[f"{side}_ear"]].tolist()
+        if person.depth[J[f"{side}_ear"]] > person.depth[J["head_centre"]] - 0.9 * person.head:
+            ex, ey = person.points[J[f"{side}_ear"]]
             centre = (0.8 * ex + 0.2 * cx - 0.25 * fx, 0.8 * ey + 0.2 * cy - 0.25 * fy)
             canvas.fill(ellipse(centre, 0.26 * half, 0.72 * half, 0, 12), person.look.hair, tag)
 
@@ -91,8 +91,8 @@ def _draw_ears(person: Wearer, canvas: Canvas, half: float) -> None:
         return
     for side in SIDES:
         ear = J[f"{side}_ear"]
-        if person.joints[ear, 2] > person.joints[J["head_centre"], 2] - 0.35 * person.head:
-            outline = ellipse(person.xy[ear].tolist(), 0.17 * half, 0.24 * half, 0, 10)
+        if person.depth[ear] > person.depth[J["head_centre"]] - 0.35 * person.head:
+            outline = ellipse(person.points[ear], 0.17 * half, 0.24 * half, 0, 10)
             canvas.fill(outline, shade(person.look.skin, 0.72))
 
 
@@ -101,8 +101,8 @@ def _draw_face(person: Wearer, canvas: Canvas, half: float) -> None:
     look, fz = person.look, person.face[2]
     for side in SIDES:
         eye = J[f"{side}_eye"]
-        if person.joints[eye, 2] > person.joints[J["head_centre"], 2] + 0.12 * person.head:
-            x, y = person.xy[eye].tolist()
+        if person.depth[eye] > person.depth[J["head_centre"]] + 0.12 * person.head:
+            x, y = person.points[eye]
             r = max(0.17 * half, 0.6)
             canvas.fill(ellipse((x, y), r, 0.72 * r, 0, 8), (244, 244, 240))
             canvas.fill(ellipse((x, y), 0.55 * r, 0.62 * r, 0, 8), (28, 24, 30))
@@ -111,9 +111,9 @@ def _draw_face(person: Wearer, canvas: Canvas, half: float) -> None:
             brow = y - 0.22 * half
             canvas.line((x - r, brow), (x + r, brow), shade(look.hair, 0.7), 0.07 * half)
     if fz > -0.15:
-        (cx, cy), (nx, ny) = person.xy[J["head_centre"]].tolist(), person.xy[J["nose"]].tolist()
+        (cx, cy), (nx, ny) = person.points[J["head_centre"]], person.points[J["nose"]]
         bridge = (0.75 * cx + 0.25 * nx, 0.75 * cy + 0.25 * ny - 0.1 * half)
         canvas.fill(capsule(bridge, (nx, ny), 0.05 * half, 0.13 * half), shade(look.skin, 0.74))
     if fz > 0.05:
-        (mx, my), wide = person.xy[J["mouth"]].tolist(), 0.26 * half * fz
+        (mx, my), wide = person.points[J["mouth"]], 0.26 * half * fz
         canvas.line((mx - wide, my), (mx + wide, my), (150, 60, 62), 0.1 * half)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pafpose.data.synthetic.canvas import Canvas, Colour, capsule, ellipse, quad, shade, to_fixed
+from pafpose.data.synthetic.canvas import Canvas, Colour, capsule, ellipse, polygon, quad, shade, to_fixed
 
 _BASE = 320  # side of the reliefs before they are scaled, in pixels
 _SPARE = 96  # px by which a stored texture is larger than the picture
@@ -76,9 +76,9 @@ def make_place(rng: np.random.Generator, size: int) -> Canvas:
     else:
         horizon = size * (0.3 + 0.45 * u[1])
         tilt = (u[2] - 0.5) * 0.06 * size
-        cv2.rectangle(canvas.image, (0, 0), (size, size), above, -1)
-        floor = ((-2, horizon - tilt), (size + 2, horizon + tilt), (size + 2, size + 2), (-2, size + 2))
-        canvas.fill(to_fixed(np.array(floor)), ground)
+        canvas.rectangle((0, 0), (size, size), above)
+        edge = ((-2, horizon - tilt), (size + 2, horizon + tilt))
+        canvas.fill(polygon(*edge, (size + 2, size + 2), (-2, size + 2)), ground)
         (_room, _street, _hills, _hall)[kind](canvas, horizon, ground, rng)
     canvas.image = grain(grain(canvas.image, u[3:6], 0.4), u[6:9], 0.25)
     return canvas
@@ -103,7 +103,7 @@ def _blurred(rng: np.random.Generator, size: int, colour: Colour) -> np.ndarray:
 
 def _room(canvas: Canvas, horizon: float, ground: Colour, rng: np.random.Generator) -> None:
     """Skirting, floor boards towards a vanishing point, windows, doors, pictures on the wall."""
-    size = canvas.image.shape[0]
+    size = canvas.size
     u = rng.random(20).tolist()
     canvas.fill(quad(-2, horizon - 0.02 * size, size + 2, horizon + 0.01 * size), shade(ground, 0.6))
     for n in range(6):
@@ -118,7 +118,7 @@ def _room(canvas: Canvas, horizon: float, ground: Colour, rng: np.random.Generat
 
 def _street(canvas: Canvas, horizon: float, ground: Colour, rng: np.random.Generator) -> None:
     """A row of houses with windows, and a kerb."""
-    size = canvas.image.shape[0]
+    size = canvas.size
     x = -size * 0.1
     while x < size:
         u = rng.random(6).tolist()
@@ -131,7 +131,7 @@ def _street(canvas: Canvas, horizon: float, ground: Colour, rng: np.random.Gener
             for r in range(rows):
                 left, top = x + w * (c + 0.3) / columns, horizon - h + h * (r + 0.25) / rows
                 corner = (int(left + w * 0.4 / columns), int(top + h * 0.5 / rows))
-                cv2.rectangle(canvas.image, (int(left), int(top)), corner, pane, -1)
+                canvas.rectangle((int(left), int(top)), corner, pane)
         x += w
     kerb = horizon + (size - horizon) * 0.3
     canvas.fill(quad(-2, kerb, size + 2, kerb + 2), shade(ground, 1.3))
@@ -139,7 +139,7 @@ def _street(canvas: Canvas, horizon: float, ground: Colour, rng: np.random.Gener
 
 def _hills(canvas: Canvas, horizon: float, ground: Colour, rng: np.random.Generator) -> None:
     """Hills, and trees."""
-    size = canvas.image.shape[0]
+    size = canvas.size
     xs = np.linspace(-5, size + 5, 8)
     for dark in (0.75, 0.9):
         ridge = horizon - size * 0.16 * rng.random(8) * dark
@@ -151,7 +151,7 @@ def _hills(canvas: Canvas, horizon: float, ground: Colour, rng: np.random.Genera
 
 def _hall(canvas: Canvas, horizon: float, ground: Colour, rng: np.random.Generator) -> None:
     """A sports ground or beach: bands of colour, lines on the floor, posts."""
-    size = canvas.image.shape[0]
+    size = canvas.size
     u = rng.random(16).tolist()
     for n in range(2):
         y = horizon * (0.45 + 0.4 * n) * (0.8 + 0.3 * u[n])

@@ -59,4 +59,4 @@ def sample_angles(rng: np.random.Generator, count: int, liveliness: float = 1.0)
     mirrored = rng.random(count) < 0.5
     angles[mirrored] = angles[mirrored][:, _MIRROR]
     angles += rng.normal(size=angles.shape) * SPREAD * liveliness
-    return np.radians(np.clip(angles, LOWEST, HIGHEST))
+    return np.radians(np.minimum(np.maximum(angles, LOWEST), HIGHEST))

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from numpy.random import PCG64, Generator, SeedSequence
 
 from pafpose.data.synthetic.annotate import annotate, annotate_crowd
 from pafpose.data.synthetic.body import Bodies
@@ -45,7 +46,7 @@ class Cast:
     layout: Layout | None = None
 
     def figures(
-        self, settings: SyntheticSettings, rng: np.random.Generator, count: int, *, detail: bool = True
+        self, settings: SyntheticSettings, rng: Generator, count: int, *, detail: bool = True
     ) -> list[Figure]:
         """``count`` new figures."""
         if self.layout is not None:
@@ -77,7 +78,7 @@ def make_picture(settings: SyntheticSettings, cast: Cast, split: str, index: int
     # numbers of 32 bits are quick to seed with
     kind = np.uint32 if settings.generator_seed < 1 << 32 else object
     scenery, clutter, crowd, people, stage, obstacles, labels = (
-        np.random.default_rng(np.array([*start, stream], kind)) for stream in range(7)
+        Generator(PCG64(SeedSequence(np.array([*start, stream], kind)))) for stream in range(7)
     )
     canvas = make_place(scenery, settings.picture_size)
     draw_clutter(canvas, clutter, int(clutter.poisson(settings.clutter)))
@@ -99,26 +100,28 @@ def make_picture(settings: SyntheticSettings, cast: Cast, split: str, index: int
     return Picture(_develop(canvas.image, scenery), annotations)
 
 
-def _arrange(figures: list[Figure], settings: SyntheticSettings, rng: np.random.Generator) -> np.ndarray:
+def _arrange(figures: list[Figure], settings: SyntheticSettings, rng: Generator) -> np.ndarray:
     """Sizes and positions: boxes ``(n, 4)`` as corners; each aims at a share of overlap drawn for it."""
-    size = settings.picture_size
-    placed = np.zeros((len(figures), 4))
+    size, count = settings.picture_size, len(figures)
+    u, v = np.hsplit(rng.random((count, 2 * _TRIES + 5)), [2 * _TRIES])
+    u = u.reshape(count, _TRIES, 2)
+    low, high = settings.height
+    heights = size * (low + (high - low) * v[:, 0])
+    boxes = np.array([figure.box for figure in figures]).reshape(count, 4)
+    scales = heights / (boxes[:, 3] - boxes[:, 1])
+    extents = np.stack([scales * (boxes[:, 2] - boxes[:, 0]), heights], 1)
+    free = size - extents[:, None]
+    corners = np.stack([free[..., 0] * u[..., 0], free[..., 1] * np.sqrt(u[..., 1])], -1)
+    for n in np.flatnonzero(v[:, 1] < settings.cut).tolist():
+        corners[n] = _across_the_border(corners[n], extents[n], size, v[n, 2:4], u[n])
+    tries = np.concatenate([corners, corners + extents[:, None]], 2)
+    spread = min(settings.overlap, 1 - settings.overlap)
+    wanted = settings.overlap - spread + 2 * spread * v[:, 4]
+    placed = np.zeros((count, 4))
     for n, figure in enumerate(figures):
-        low, high = settings.height
-        u = rng.random((_TRIES, 2))
-        v = rng.random(5)
-        height = size * (low + (high - low) * v[0])
-        scale = height / (figure.box[3] - figure.box[1])
-        width = scale * (figure.box[2] - figure.box[0])
-        free = np.array([size - width, size - height])
-        corners = np.stack([free[0] * u[:, 0], free[1] * np.sqrt(u[:, 1])], 1)
-        if v[1] < settings.cut:
-            corners = _across_the_border(corners, np.array([width, height]), size, v[2:4], u)
-        boxes = np.concatenate([corners, corners + np.array([width, height])], 1)
-        spread = min(settings.overlap, 1 - settings.overlap)
-        wanted = settings.overlap - spread + 2 * spread * v[4]
-        placed[n] = boxes[np.argmin(np.abs(_covered(boxes, placed[:n], width * height) - wanted))]
-        figure.place(scale, placed[n, :2] - scale * figure.box[:2])
+        covered = _covered(tries[n], placed[:n], extents[n, 0] * extents[n, 1])
+        placed[n] = tries[n, np.abs(covered - wanted[n]).argmin()]
+        figure.place(scales[n], placed[n, :2] - scales[n] * boxes[n, :2])
     return placed
 
 
@@ -140,28 +143,30 @@ def _covered(boxes: np.ndarray, placed: np.ndarray, area: float) -> np.ndarray:
         return np.zeros(len(boxes))
     low = np.maximum(boxes[:, None, :2], placed[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], placed[None, :, 2:])
-    common = np.clip(high - low, 0, None).prod(-1)
+    common = np.maximum(high - low, 0).prod(-1)
     return (common / np.minimum(area, (placed[:, 2:] - placed[:, :2]).prod(-1))).max(1)
 
 
-def _draw_crowd(canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np.random.Generator) -> None:
+def _draw_crowd(canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: Generator) -> None:
     """A band of tiny people far away."""
-    size = canvas.image.shape[0]
+    size = canvas.size
     count = int(rng.integers(7, 16))
     u = rng.random((count, 3))
     height = size * (0.09 + 0.08 * rng.random())
     left, width = size * 0.4 * rng.random(), size * (0.35 + 0.25 * rng.random())
     top = size * (0.1 + 0.5 * rng.random())
-    order = np.argsort(u[:, 1])
-    for n, figure in zip(order, cast.figures(settings, rng, count, detail=False), strict=True):
+    figures = cast.figures(settings, rng, count, detail=False)
+    order = np.argsort(u[:, 1]).tolist()
+    for n, figure in zip(order, figures, strict=True):
         scale = height * (0.8 + 0.4 * u[n, 2]) / (figure.box[3] - figure.box[1])
         corner = np.array([left + width * u[n, 0], top + height * 0.8 * u[n, 1]])
         figure.place(scale, corner - scale * figure.box[:2])
+    for figure in figures:
         figure.draw(canvas, _CROWD)
 
 
 def _annotate_all(
-    figures: list[Figure], canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: np.random.Generator
+    figures: list[Figure], canvas: Canvas, cast: Cast, settings: SyntheticSettings, rng: Generator
 ) -> list[dict[str, Any]]:
     """Records of all figures, with the share of unlabelled ones and the errors that the settings ask for."""
     unlabelled = rng.random(len(figures)) < settings.unlabelled
@@ -171,7 +176,7 @@ def _annotate_all(
     return annotate(figures, FIRST, canvas.owner, cast.names, errors=errors, unlabelled=unlabelled.tolist())
 
 
-def _develop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _develop(image: np.ndarray, rng: Generator) -> np.ndarray:
     """The camera: texture over everything, exposure, now and then a soft lens."""
     u = rng.random(8).tolist()
     image = grain(image, u[:3], 0.2)

@@ -15,7 +15,7 @@ THING = owner_tag(1)
 
 def draw_clutter(canvas: Canvas, rng: np.random.Generator, count: int) -> None:
     """Boxes, balls, plants, jointed rods, skin-coloured shapes and dummies anywhere in the picture."""
-    size = canvas.image.shape[0]
+    size = canvas.size
     for u in rng.random((count, 14)).tolist():
         colour = (u[0] * 220 + 15, u[1] * 220 + 15, u[2] * 220 + 15)
         spot, r = (u[3] * size, u[4] * size), size * (0.03 + 0.1 * u[5] ** 2)
@@ -85,7 +85,7 @@ def _box(
 
 def _rods(canvas: Canvas, spot: Sequence[float], u: Sequence[float], colour: Colour) -> None:
     """Two jointed rods, like an arm or a leg without a body."""
-    size = canvas.image.shape[0]
+    size = canvas.size
     angle, bend, length = u[0] * 2 * math.pi, (u[1] - 0.5) * 3, size * (0.06 + 0.12 * u[2])
     r = length * (0.08 + 0.16 * u[3])
     middle = (spot[0] + length * math.cos(angle), spot[1] + length * math.sin(angle))
