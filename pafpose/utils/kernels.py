@@ -4,7 +4,7 @@
 what it calls, turned into machine code, wrapped for Python and written to disk, although nobody but the
 kernel calls it. Where calls are nested, the innermost functions are optimised again at every level. Here
 the functions that a kernel calls stay intermediate code until the kernel that Python calls is complete;
-the whole of it is optimised, once, and kept. That takes less than half the time; results are the same to the last bit.
+the whole of it is optimised, once, and kept. That takes half the time; results are the same to the last bit.
 """
 
 from __future__ import annotations
