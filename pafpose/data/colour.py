@@ -10,9 +10,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
 
 from pafpose.errors import PafposeError
+from pafpose.utils.kernels import kernel
 
 _LUMA = np.array((0.299, 0.587, 0.114))
 _TO_YIQ = np.array((_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
@@ -48,7 +48,7 @@ def colour_map(settings: ColourSettings, rng: np.random.Generator, mean: float) 
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _map(light: float, contrast: float, saturation: float, turn: float, mean: float) -> np.ndarray:
     """Turn and stretch the chroma in YIQ; all changes but the turn (radians) are shares of 1."""
     c, s = (1 + saturation) * math.cos(turn), (1 + saturation) * math.sin(turn)
@@ -63,7 +63,7 @@ def _map(light: float, contrast: float, saturation: float, turn: float, mean: fl
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _mean(image: np.ndarray) -> float:
     """The mean of every eighth row and column."""
     total, rows, columns = 0, image.shape[0], image.shape[1]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from pafpose.utils.kernels import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def move_people(
     keypoints: np.ndarray, boxes: np.ndarray, drawn: np.ndarray, matrix: np.ndarray, order: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +46,7 @@ def move_people(
     return points, moved
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def seen_part(
     matrix: np.ndarray, size: tuple[int, int], photo: tuple[int, int]
 ) -> tuple[int, int, int, int, np.ndarray]:

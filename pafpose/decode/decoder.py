@@ -15,7 +15,7 @@ from torch import Tensor
 from pafpose.decode.complete import complete_people
 from pafpose.decode.device import find_candidates
 from pafpose.decode.grouping import collect_people, group_peaks
-from pafpose.decode.kernel import all_finite, kernel
+from pafpose.decode.kernel import all_finite
 from pafpose.decode.limbs import INTERPOLATION, find_links, sample_positions, samples_needed
 from pafpose.decode.matching import MATCHING, link_ranks, match_greedy, match_hungarian, rank_links
 from pafpose.decode.peaks import REFINE, find_peaks
@@ -23,6 +23,7 @@ from pafpose.decode.settings import DecodeSettings
 from pafpose.errors import PafposeError
 from pafpose.fields import People
 from pafpose.skeleton import Skeleton
+from pafpose.utils.kernels import kernel
 
 KERNELS = ("auto", "numba", "torch")
 

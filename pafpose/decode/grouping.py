@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pafpose.decode.kernel import descending, kernel
+from pafpose.decode.kernel import descending
+from pafpose.utils.kernels import kernel
 
 
 @kernel

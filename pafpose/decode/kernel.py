@@ -1,47 +1,14 @@
-"""The decorator of this package's kernels: numba, cached on disk, free of Python's lock."""
+"""Small kernels that several files of this package call."""
 
 from __future__ import annotations
-
-import hashlib
-from collections.abc import Callable
-from functools import cache, partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numba import njit
 
+from pafpose.utils.kernels import kernel
+
 _EXPONENT = np.int32(0x7F800000)
 _MAGNITUDE = np.int32(0x7FFFFFFF)
-
-
-@cache
-def sources_digest() -> str:
-    """One hash of all source files of this package."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def kernel(function: Callable[..., Any] | None = None, *, noalias: bool = False) -> Any:
-    """Compile with ``nogil`` and a cache that is void once any file of this package changes.
-
-    numba alone looks at the file of the outermost function, so a kernel that calls one from an edited
-    file would go on running the old code. ``noalias`` promises that no array which the function writes
-    overlaps another of its arguments: loops that read at computed places can then use vector registers.
-    """
-    if function is None:
-        return partial(kernel, noalias=noalias)
-    compiled: Any = njit(cache=True, nogil=True)(function)
-    compiled._cache._cache_file._source_stamp = sources_digest()
-    if noalias:
-        compiled._compiler._customize_flags = _no_alias
-    return compiled
-
-
-def _no_alias(flags: Any) -> Any:
-    """numba's own flag, which ``njit`` has no option for."""
-    flags.noalias = True
-    return flags
 
 
 @kernel

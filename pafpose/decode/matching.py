@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from pafpose.decode.grouping import find_root
-from pafpose.decode.kernel import descending, descending_float32, kernel
+from pafpose.decode.kernel import descending, descending_float32
+from pafpose.utils.kernels import kernel
 
 MATCHING = {"greedy": 0, "hungarian": 1}
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from pafpose.utils.kernels import kernel
 
 WIDTH = 8  # cells
 ZERO, ONE = np.float32(0), np.float32(1)
 NARROW = 50.0  # (stride / sigma)^2 / 2 beyond which neighbours are not computed from one another
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(inline=True)
 def bell(  # noqa: PLR0917
     values: np.ndarray, low: int, high: int, x: float, inverse: float, step: float, stride: int
 ) -> None:
@@ -47,7 +48,7 @@ def bell(  # noqa: PLR0917
         values[j] = value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(inline=True)
 def raise_row(  # noqa: PLR0917
     out: np.ndarray,
     k: int,
@@ -69,7 +70,7 @@ def raise_row(  # noqa: PLR0917
             out[last, i, start + s] = min(out[last, i, start + s], ONE - new)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(inline=True)
 def fill_window(  # noqa: PLR0917
     out: np.ndarray, b: int, c: int, i0: int, i1: int, j0: int, j1: int, value: np.float32
 ) -> None:
