@@ -17,6 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numba
 from numba import config, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
@@ -48,12 +49,33 @@ def kernel(function: Callable[..., Any] | None = None, *, noalias: bool = False,
         return partial(kernel, noalias=noalias, inline=inline)
     if _config.DISABLE_JIT:
         return function
-    compiled = Kernel(function, targetoptions=_OPTIONS | {"forceinline": inline}, pipeline_class=_Pipeline)
+    options = _OPTIONS | {"forceinline": inline}
+    if not known_inside(numba.__version__):
+        return _plain(function, options, noalias)
+    compiled = Kernel(function, targetoptions=options, pipeline_class=_Pipeline)
     compiled.enable_caching()
     compiled._cache._cache_file._source_stamp = sources_digest(Path(function.__code__.co_filename).parent)
     if noalias:
         for face in (compiled, compiled.inner):
             face._compiler._customize_flags = _no_alias
+    return compiled
+
+
+def known_inside(version: str) -> bool:
+    """Whether this file was tried with the insides of a version of numba; others compile as numba does.
+
+    >>> known_inside("0.68.1"), known_inside("0.69.0")
+    (True, False)
+    """
+    return version.split(".")[:2] == ["0", "68"]
+
+
+def _plain(function: Callable[..., Any], options: dict[str, Any], noalias: bool) -> Any:
+    """The same by numba's own means, which take twice as long."""
+    compiled: Any = numba.jit(cache=True, **options)(function)
+    compiled._cache._cache_file._source_stamp = sources_digest(Path(function.__code__.co_filename).parent)
+    if noalias:
+        compiled._compiler._customize_flags = _no_alias
     return compiled
 
 

@@ -113,3 +113,23 @@ def test_a_program_is_loaded_and_not_compiled_again(tmp_path):
     assert found == [["0", "1"], ["1", "0"]]
     files = {path.name.split(".")[1].split("-")[0] for path in tmp_path.rglob("*.nbc")}
     assert files == {"outer"}  # nothing of what only kernels call is written
+
+
+def test_with_another_numba_kernels_compile_as_numba_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.__version__", "0.99.0")
+
+    @kernel(inline=True)
+    def half(value: float) -> float:
+        return value / 2
+
+    @kernel(noalias=True)
+    def halves(values: np.ndarray) -> float:
+        total = 0.0
+        for value in values:
+            total += half(value)
+        return total
+
+    for one in (half, halves):
+        one._cache = NullCache()
+        assert type(one).__name__ == "CPUDispatcher"
+    assert halves(np.arange(4.0)) == 3
