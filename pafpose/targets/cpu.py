@@ -12,8 +12,7 @@ import math
 
 import numpy as np
 
-from pafpose.targets.strips import ONE, WIDTH, ZERO, bell, fill_window, raise_row
-from pafpose.utils.kernels import kernel
+from pafpose.targets.strips import ONE, WIDTH, ZERO, bell, fill_window, kernel, raise_row
 
 TOLERANCE = 1e-9  # px; a cell exactly on a limb's border belongs to it, whichever way its distance is rounded
 GRAIN = 2.0**20  # distances and magnitudes that agree to 1/GRAIN are ties

@@ -7,11 +7,13 @@ Cells outside the window take part and keep their values.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
-from pafpose.utils.kernels import kernel
+from pafpose.utils import kernels
 
+kernel = partial(kernels.kernel, apart=True)  # of the targets: a tenth quicker
 WIDTH = 8  # cells
 ZERO, ONE = np.float32(0), np.float32(1)
 NARROW = 50.0  # (stride / sigma)^2 / 2 beyond which neighbours are not computed from one another

@@ -37,20 +37,27 @@ def sources_digest(folder: Path) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def kernel(function: Callable[..., Any] | None = None, *, noalias: bool = False, inline: bool = False) -> Any:
+def kernel(
+    function: Callable[..., Any] | None = None,
+    *,
+    noalias: bool = False,
+    inline: bool = False,
+    apart: bool = False,
+) -> Any:
     """Compile a function for Python, and for other kernels, with numba.
 
     The cache is void once any file of the function's package changes: numba alone looks at the file of the
     outermost function, so a kernel that calls one from an edited file would go on running the old code.
     ``noalias`` promises that no array which the function writes overlaps another of its arguments: loops
     that read at computed places can then use vector registers. ``inline`` puts it into its callers.
+    ``apart`` leaves each function a library of its own, as numba does, where that gives the faster code.
     """
     if function is None:
-        return partial(kernel, noalias=noalias, inline=inline)
+        return partial(kernel, noalias=noalias, inline=inline, apart=apart)
     if _config.DISABLE_JIT:
         return function
     options = _OPTIONS | {"forceinline": inline}
-    if not known_inside(numba.__version__):
+    if apart or not known_inside(numba.__version__):
         return _plain(function, options, noalias)
     compiled = Kernel(function, targetoptions=options, pipeline_class=_Pipeline)
     compiled.enable_caching()
@@ -71,7 +78,7 @@ def known_inside(version: str) -> bool:
 
 
 def _plain(function: Callable[..., Any], options: dict[str, Any], noalias: bool) -> Any:
-    """The same by numba's own means, which take twice as long."""
+    """The same by numba's own means, which take twice as long to compile."""
     compiled: Any = numba.jit(cache=True, **options)(function)
     compiled._cache._cache_file._source_stamp = sources_digest(Path(function.__code__.co_filename).parent)
     if noalias:
