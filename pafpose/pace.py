@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 CLOCK = time.monotonic
 WARM_UP = 5  # steps that tell nothing: kernels are compiled, the loader starts
 ENOUGH = 15  # steps that tell the pace
-WINDOW = 40  # steps whose mean is the present pace
+WINDOW = 100  # steps whose mean is the present pace; fewer would take every hiccup for one
 
 
 class Deadline(Callback):
