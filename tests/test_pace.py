@@ -46,7 +46,7 @@ class Line(LightningModule):
         self.validated: list[int] = []
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        self.rates.append(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        self.rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.clock.now += self.pace(self.global_step)
         return (self.weight - batch[0]).square().sum()
 

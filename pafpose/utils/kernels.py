@@ -32,8 +32,8 @@ _INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 @cache
 def sources_digest(folder: Path) -> str:
-    """One hash of all source files of a package."""
-    files = sorted(folder.glob("*.py"))
+    """One hash of all source files of a package, and of this one, which compiles them."""
+    files = [*sorted(folder.glob("*.py")), Path(__file__)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
