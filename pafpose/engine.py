@@ -23,6 +23,7 @@ from pafpose.models.summary import describe, summarise
 from pafpose.module import PoseModule
 from pafpose.pace import Deadline
 from pafpose.utils.log import print_config, quiet_known_warnings
+from pafpose.utils.memory import keep_freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ def _train(cfg: DictConfig) -> dict[str, float]:
     if cfg.compile:
         module.network.compile()
     resume = find_resumable(cfg.ckpt_path) if cfg.ckpt_path else None
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     steps = trainer.global_step
     close_run(trainer, module, data, folder / "checkpoints")
