@@ -16,6 +16,7 @@ from pafpose.data.images import load_image
 from pafpose.engine import write_json
 from pafpose.errors import PafposeError
 from pafpose.evaluation import Predictor
+from pafpose.fields import People
 from pafpose.metrics import people_to_coco
 from pafpose.skeleton import Skeleton
 from pafpose.tasks.checkpoint import load_checkpoint
@@ -42,13 +43,29 @@ def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> dict[str
         height, width = photo.shape[:2]
         result["images"].append({"id": number, "file_name": str(path), "width": width, "height": height})
         _add_people(result, people_to_coco(people, number, predictor.skeleton))
-        overlay = draw_people(photo, people.keypoints, predictor.skeleton, scores=people.scores)
+        drawn = clear_ones(people, cfg.drawn_score)
+        overlay = draw_people(photo, drawn.keypoints, predictor.skeleton, scores=drawn.scores)
         save_picture(overlay, folder / "images" / names[number - 1])
         log.info("%s: %d people", path, len(people.scores))
     write_json(folder / "predictions.json", result)
     log.info("pictures     %s", folder / "images")
     log.info("COCO json    %s", folder / "predictions.json")
     return result
+
+
+def clear_ones(people: People, share: float) -> People:
+    """Who has at least this share of the best score: scraps count little in AP, but clutter a picture.
+
+    >>> import torch
+    >>> clear_ones(People(torch.zeros(3, 18, 3), torch.tensor([28.0, 5.0, 0.5])), 0.1).scores
+    tensor([28.,  5.])
+    """
+    if not 0 <= share <= 1:
+        raise PafposeError(f"drawn_score={share}: a share of the best score, from 0 (everybody) to 1")
+    if not len(people.scores):
+        return people
+    clear = people.scores >= share * people.scores.max()
+    return People(people.keypoints[clear], people.scores[clear])
 
 
 def find_photos(source: str | None) -> list[Path]:

@@ -8,13 +8,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from pycocotools.coco import COCO
 
 import pafpose
 from pafpose.config import load_config
 from pafpose.data.images import load_image
 from pafpose.errors import PafposeError
-from pafpose.tasks.predict import find_photos, overlay_names, predict
+from pafpose.fields import People
+from pafpose.tasks.predict import clear_ones, find_photos, overlay_names, predict
 
 
 def run(checkpoint, source, folder, *overrides):
@@ -41,6 +43,20 @@ def test_overlays_and_json(checkpoint, coco_root, tmp_path):
         coco = COCO(str(tmp_path / "predictions.json"))
     assert len(coco.cats[1]["keypoints"]) == 17
     assert all(1 <= end <= 17 for limb in coco.cats[1]["skeleton"] for end in limb)
+
+
+def test_scraps_are_not_drawn_but_kept(checkpoint, coco_root, tmp_path):
+    found = People(torch.ones(3, 18, 3), torch.tensor([20.0, 2.0, 1.9]))
+    assert clear_ones(found, 0.1).scores.tolist() == [20, 2]
+    assert clear_ones(found, 0).scores.tolist() == found.scores.tolist()
+    nobody = People.nobody(18)
+    assert clear_ones(nobody, 0.1) is nobody
+    with pytest.raises(PafposeError, match="drawn_score=2"):
+        clear_ones(found, 2)
+    few = ("decode.peak_threshold=0.02", "decode.min_score=0")
+    all_drawn = run(checkpoint, coco_root / "val2017", tmp_path / "all", *few, "drawn_score=0")
+    best_drawn = run(checkpoint, coco_root / "val2017", tmp_path / "best", *few, "drawn_score=1")
+    assert all_drawn == best_drawn
 
 
 def test_sources(tmp_path):
