@@ -12,7 +12,7 @@ def keep_freed_memory() -> None:
     """Have glibc keep what is freed for what comes next; elsewhere nothing.
 
     A step of training takes and frees the same gigabyte over and over. Given back in between, every page of
-    it must be mapped and cleared again by the kernel: 10,000 page faults a step of the quickstart.
+    it must be mapped and cleared again by the kernel, thousands of them in a step.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
