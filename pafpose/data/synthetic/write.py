@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MARKER = "synthetic.json"  # last file written: a folder without it is not ours, or not whole
 JPEG_QUALITY = 90
 _VAL_IDS = 1_000_000  # ids of the two splits never meet
-_Drawn = tuple[str, dict[str, Any], list[dict[str, Any]]]  # split, image record, annotations
+_Drawn = tuple[str, dict[str, Any], list[str]]  # split, image record, annotations as JSON without ids
 _STALE = 3600.0  # seconds after which a temporary folder belongs to nobody
 
 
@@ -118,7 +118,7 @@ def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers
     for split in SPLITS:
         own = sorted((r for r in records if r[0] == split), key=lambda r: r[1]["id"])
         path = folder / "annotations" / f"person_keypoints_{split}2017.json"
-        path.write_text(json.dumps(_coco(own, skeleton, cast)))
+        path.write_text(_coco(own, skeleton, cast))
     seconds = time.perf_counter() - start
     total = settings.train_count + settings.val_count
     log.info(
@@ -153,7 +153,8 @@ def _write_share(
             (folder / f"{split}2017" / name).write_bytes(encode(picture.image))
             height, width = picture.image.shape[:2]
             image = {"id": number, "file_name": name, "width": width, "height": height}
-            records.append((split, image, picture.annotations))
+            # as text: to pass on and write down thousands of outlines in one process takes seconds
+            records.append((split, image, [json.dumps(annotation) for annotation in picture.annotations]))
     return records
 
 
@@ -167,12 +168,12 @@ def encode(image: Any) -> bytes:
     return bytes(data)
 
 
-def _coco(records: list[_Drawn], skeleton: Skeleton, cast: Cast) -> dict[str, Any]:
-    """The annotation file: COCO's dictionary with ids."""
-    annotations: list[dict[str, Any]] = []
+def _coco(records: list[_Drawn], skeleton: Skeleton, cast: Cast) -> str:
+    """The annotation file: COCO's dictionary, with ids, as JSON."""
+    annotations: list[str] = []
     for _, image, own in records:
         for annotation in own:
-            annotations.append({"id": len(annotations) + 1, "image_id": image["id"], **annotation})
+            annotations.append(f'{{"id": {len(annotations) + 1}, "image_id": {image["id"]}, {annotation[1:]}')
     column = {name: n + 1 for n, name in enumerate(cast.names)}
     limbs = [[skeleton.keypoints[k] for k in limb] for limb in skeleton.limbs]
     category = {
@@ -183,9 +184,6 @@ def _coco(records: list[_Drawn], skeleton: Skeleton, cast: Cast) -> dict[str, An
         "skeleton": [[column[a], column[b]] for a, b in limbs if a in column and b in column],
     }
     info = {"description": "synthetic people drawn by pafpose", "version": "1.0"}
-    return {
-        "info": info,
-        "images": [image for _, image, _ in records],
-        "annotations": annotations,
-        "categories": [category],
-    }
+    head = json.dumps({"info": info, "images": [image for _, image, _ in records]})
+    tail = json.dumps({"categories": [category]})
+    return f'{head[:-1]}, "annotations": [{", ".join(annotations)}], {tail[1:]}'
