@@ -52,5 +52,24 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise (B, 3, H, W)."""
-        x = (images.to(self.mean.dtype) - self.mean) * self.scale
+        x = self._rows(images) if _by_rows(images) else self._pixels(images)
         return x.flip(1) if self.bgr else x
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        return (images.to(self.mean.dtype) - self.mean) * self.scale
+
+    def _rows(self, images: Tensor) -> Tensor:
+        """The same numbers: CPUs are four times as fast at whole rows as at pixels of three channels."""
+        width = images.shape[3]
+        rows = images.permute(0, 2, 3, 1).flatten(2).to(self.mean.dtype, copy=True)
+        rows.sub_(self.mean.flatten().repeat(width)).mul_(self.scale.flatten().repeat(width))
+        return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
+
+
+def _by_rows(images: Tensor) -> bool:
+    """Whether pixels lie in memory one after the other, and a CPU runs what is written here."""
+    return (
+        images.device.type == "cpu"
+        and images.is_contiguous(memory_format=torch.channels_last)
+        and not (images.requires_grad or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export())
+    )
