@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from pafpose.utils.precision import choose
 from pafpose.utils.threads import side_by_side
 
 A, B, C = 3.4445, -4.7750, 2.0315  # the polynomial a x + b x^3 + c x^5 of the publication
-TOGETHER = 3  # steps on one Gram matrix; its rounding errors grow twelvefold with each
+TOGETHER = 3  # steps on one Gram matrix, whose rounding errors grow twelvefold with each: to 2 % in bfloat16
 ADAMW_ALWAYS = ("depthwise", "bias", "norm")  # kinds of parameters that are not matrices
 
 
@@ -25,7 +25,7 @@ class Muon(AdamW):
     matrix (out, in k k); its step is ``lr * sqrt(max(1, out / (in k k)))`` times the nearest orthogonal
     matrix, roughly, of its momentum. Groups whose part or kind is in ``adamw``, and whatever is no matrix,
     take AdamW's step at ``adamw_scale`` times their rate. Matrices are multiplied in bfloat16 where hardware
-    does that fast and in float32 elsewhere.
+    does that fast and in float32 elsewhere. A step leaves its own numbers in ``grad``.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class Muon(AdamW):
             orthogonal = not left & {*group["name"].split("/")}
             rate = group["lr"] * (1.0 if orthogonal else adamw_scale)
             groups.append({**group, "lr": rate, "orthogonal": orthogonal})
-        super().__init__(groups, lr=lr, weight_decay=weight_decay, betas=(betas[0], betas[1]))
+        super().__init__(groups, lr=lr, weight_decay=weight_decay, betas=(betas[0], betas[1]), fused=True)
+        self._step_supports_amp_scaling = False  # AdamW's part would; GradScaler is to unscale for both
         self.momentum, self.steps = float(momentum), int(steps)
 
     @torch.no_grad()
@@ -90,9 +91,9 @@ class Muon(AdamW):
     def _step_alike(self, params: list[Tensor], group: dict[str, Any]) -> None:
         """Update kernels of one shape, with one multiplication for all where there are several."""
         buffers = [self.state[p]["momentum_buffer"] for p in params]
-        grads: list[Tensor] = [p.grad for p in params]  # type: ignore[misc]
-        torch._foreach_lerp_(buffers, grads, 1 - self.momentum)
-        ahead = torch._foreach_lerp(grads, buffers, self.momentum)  # Nesterov's look ahead
+        ahead: list[Tensor] = [p.grad for p in params]  # type: ignore[misc]
+        torch._foreach_lerp_(buffers, ahead, 1 - self.momentum)
+        torch._foreach_lerp_(ahead, buffers, self.momentum)  # Nesterov's look ahead, in the gradients' place
         dtype, shape = fast_dtype(params[0].device), params[0].shape
         matrices = [as_matrix(kernel).to(dtype) for kernel in ahead]
         single = len(matrices) == 1  # CPUs are slow at batches of transposed matrices
@@ -136,6 +137,7 @@ def as_kernel(matrix: Tensor, shape: torch.Size) -> Tensor:
     return matrix.view(out, height, width, channels).permute(0, 3, 1, 2)
 
 
+@cache  # to ask takes as long as to multiply
 def fast_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 on GPUs and where the CPU multiplies its matrices fast."""
     return torch.bfloat16 if device.type == "cuda" or choose("auto") == "bf16-mixed" else torch.float32
@@ -151,17 +153,17 @@ def orthogonalise(matrices: Tensor, steps: int) -> Tensor:
     x = matrices.mT if tall else matrices
     together = TOGETHER if x.shape[-1] >= 2 * x.shape[-2] else 1
     for done in range(0, steps, together):
-        gram = (x @ x.mT).float()
+        gram = x @ x.mT
         if not done:  # the sum of the diagonal is the square of the norm
-            square = gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + 1e-14
-            gram /= square
+            square = gram.diagonal(dim1=-2, dim2=-1).float().sum(-1)[..., None, None] + 1e-14
+            gram = (gram / square).to(x.dtype)
         factor = _factor(gram, min(together, steps - done))
         x = (factor if done else factor * square.rsqrt()).to(x.dtype) @ x
     return x.mT if tall else x
 
 
 def _factor(gram: Tensor, steps: int) -> Tensor:
-    """What some steps multiply a matrix by, from its Gram matrix; both (..., rows, rows) float32."""
+    """What some steps multiply a matrix by, from its Gram matrix; both (..., rows, rows)."""
     factor = product = _polynomial(gram)
     for _ in range(steps - 1):
         gram = factor @ gram @ factor
@@ -172,6 +174,7 @@ def _factor(gram: Tensor, steps: int) -> Tensor:
 
 def _polynomial(gram: Tensor) -> Tensor:
     """``A + B gram + C gram^2``: one step multiplies the matrix by it."""
-    factor = (gram @ gram).mul_(C).add_(gram, alpha=B)
+    multiply = torch.addmm if gram.ndim == 2 else torch.baddbmm
+    factor = multiply(gram, gram, gram, beta=B, alpha=C)
     factor.diagonal(dim1=-2, dim2=-1).add_(A)
     return factor
