@@ -21,25 +21,70 @@ class Parts:
 
     Every step of training consists of hundreds of operations too small to be cut among threads well; a part
     of the batch per thread is cut once. As in data parallelism, BatchNorm normalises each part by itself and
-    keeps the first part's statistics; gradients are those of the sum. For one process on a CPU: the
-    gradients of the parameters are added behind autograd's back, where hooks of DDP would not expect them.
+    keeps the first part's statistics; gradients are those of the sum. Under autocast the kernels of
+    convolutions are converted once for all parts. For one process on a CPU: the gradients of the parameters
+    are added behind autograd's back, where hooks of DDP would not expect them.
     """
 
     def __init__(self, network: nn.Module, count: int) -> None:
         if count < 1:
             raise PafposeError(f"batch_parts={count}: must be at least 1 (1: batches stay whole)")
-        shared = {id(p): p for p in network.parameters()}
-        # twins share every parameter, and have statistics of their own that nobody reads
-        self.networks = [network, *(copy.deepcopy(network, dict(shared)) for _ in range(count - 1))]
+        self.network, self.count = network, count
+        self._twins: dict[torch.dtype, Twins] = {}
 
     def __call__(self, images: Tensor) -> list[Fields]:
         """The stages for (B, 3, H, W), as the network gives them for the whole batch."""
-        chunks = images.chunk(len(self.networks))
+        chunks = images.chunk(self.count)
         if len(chunks) == 1:
-            return self.networks[0](images)
+            return self.network(images)
         shape: list[list[bool]] = []
-        fields = iter(_Run.apply(torch.zeros((), requires_grad=True), self.networks, chunks, shape))
+        fields = iter(_Run.apply(torch.zeros((), requires_grad=True), self._up_to_date(), chunks, shape))
         return [Fields(*(next(fields) if there else None for there in stage)) for stage in shape]
+
+    def _up_to_date(self) -> Twins:
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        if dtype not in self._twins:
+            self._twins[dtype] = Twins(self.network, self.count, dtype)
+        self._twins[dtype].follow()
+        return self._twins[dtype]
+
+
+class Twins:
+    """Copies of a network for one part each, which share its parameters; the first its statistics too.
+
+    Kernels are shared in a copy of ``dtype``, all others as they are.
+    """
+
+    def __init__(self, network: nn.Module, count: int, dtype: torch.dtype) -> None:
+        self.original = network
+        # subclasses of convolutions convert as they see fit
+        plain = [m.weight for m in network.modules() if type(m) is nn.Conv2d]
+        self.kernels: list[Tensor] = [p for p in plain if p.dtype != dtype]
+        self.converted: list[Tensor] = [
+            nn.Parameter(p.detach().to(dtype), p.requires_grad) for p in self.kernels
+        ]
+        shared: dict[int, Any] = {id(p): p for p in network.parameters()}
+        shared |= {id(p): low for p, low in zip(self.kernels, self.converted, strict=True)}
+        statistics = {id(b): b for b in network.buffers()}
+        memos = [shared | statistics, *(dict(shared) for _ in range(count - 1))]
+        self.networks: list[nn.Module] = [copy.deepcopy(network, memo) for memo in memos]
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take over the kernels and modes of the original."""
+        for twin in self.networks:
+            for module, own in zip(self.original.modules(), twin.modules(), strict=True):
+                own.training = module.training
+        if self.kernels:
+            torch._foreach_copy_(self.converted, self.kernels)
+
+    @torch.no_grad()
+    def hand_over(self) -> None:
+        """Add the gradients of converted kernels to those of the original's."""
+        for kernel, low in zip(self.kernels, self.converted, strict=True):
+            gradient, low.grad = low.grad, None
+            if gradient is not None:
+                kernel.grad = gradient.to(kernel.dtype) if kernel.grad is None else kernel.grad.add_(gradient)
 
 
 def processes() -> int:
@@ -52,14 +97,14 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, anchor: Tensor, networks: list[nn.Module], chunks: list[Tensor], shape: list[list[bool]]
+        ctx: Any, anchor: Tensor, twins: Twins, chunks: list[Tensor], shape: list[list[bool]]
     ) -> tuple[Tensor, ...]:
         """``anchor`` makes autograd call back; ``shape`` is filled with which fields each stage has."""
-        forward = _as_here(lambda i: networks[i](chunks[i]))
+        forward = _as_here(lambda i: twins.networks[i](chunks[i]))
         stages = side_by_side([partial(forward, index) for index in range(len(chunks))])
         shape.extend([field is not None for field in stage] for stage in stages[0])
         ctx.parts = [[field for stage in part for field in stage if field is not None] for part in stages]
-        ctx.sizes = [len(chunk) for chunk in chunks]
+        ctx.sizes, ctx.twins = [len(chunk) for chunk in chunks], twins
         return tuple(torch.cat([f.detach() for f in same]) for same in zip(*ctx.parts, strict=True))
 
     @staticmethod
@@ -68,6 +113,7 @@ class _Run(torch.autograd.Function):
         shares = list(zip(*(gradient.split(ctx.sizes) for gradient in gradients), strict=True))
         parts, ctx.parts = ctx.parts, None  # their memory is free as soon as the walk is over
         side_by_side([partial(torch.autograd.backward, *pair) for pair in zip(parts, shares, strict=True)])
+        ctx.twins.hand_over()
         return None, None, None, None
 
 

@@ -113,7 +113,33 @@ def test_parameters_stay_one_set(network: PoseNetwork, images: Tensor) -> None:
         for p in network.parameters():
             p.zero_()
     assert all(not f.detach().any() for stage in parts(images) for f in stage)
-    assert list(network.state_dict()) == list(parts.networks[1].state_dict())
+
+
+def test_converted_kernels_follow_their_originals_and_give_back_gradients(
+    network: PoseNetwork, images: Tensor
+) -> None:
+    whole, cut = frozen(network), frozen(copy.deepcopy(network))
+    parts = Parts(cut, 2)
+    for scale in (1.0, 0.5):  # the second time with other weights
+        with torch.no_grad():
+            for p in (*whole.parameters(), *cut.parameters()):
+                p.mul_(scale).grad = None
+        for _ in range(2):  # gradients add up
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                learn([Fields(*(f.float() for f in stage)) for stage in whole(images)])
+                learn([Fields(*(f.float() for f in stage)) for stage in parts(images)])
+        for name, gradient in gradients(whole).items():
+            other = gradients(cut)[name]
+            assert other.dtype == torch.float32
+            assert (gradient - other).norm() <= 0.02 * gradient.norm(), name
+
+
+def test_modes_follow_the_original(network: PoseNetwork, images: Tensor) -> None:
+    parts = Parts(network, 2)
+    parts(images)
+    before = [b.clone() for b in frozen(network).buffers()]
+    parts(images)
+    assert all(torch.equal(a, b) for a, b in zip(before, network.buffers(), strict=True))
 
 
 def test_a_part_that_fails_says_so(images: Tensor) -> None:
