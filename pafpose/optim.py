@@ -128,14 +128,27 @@ def cosine(
     optimizer: Optimizer, total_steps: float | None, *, warmup: float = 0.03, final: float = 0.01
 ) -> LambdaLR:
     """Linear warm-up, then half a cosine down to ``final`` of the rate at ``total_steps``."""
-    start = _steps("warmup", warmup, total_steps)
-    length = max(1.0, _finite("cosine", total_steps) - start)
 
-    def factor(step: float) -> float:
-        done = min(1.0, max(0.0, (step - start) / length))
+    def fall(done: float) -> float:
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
 
-    return _schedule(optimizer, _warmed(factor, start))
+    return _falling(optimizer, fall, "cosine", warmup, total_steps)
+
+
+def linear(
+    optimizer: Optimizer, total_steps: float | None, *, warmup: float = 0.03, final: float = 0.01
+) -> LambdaLR:
+    """Linear warm-up, then a straight line down to ``final`` of the rate at ``total_steps``."""
+    return _falling(optimizer, lambda done: 1 - (1 - final) * done, "linear", warmup, total_steps)
+
+
+def _falling(
+    optimizer: Optimizer, fall: Factor, name: str, warmup: float, total_steps: float | None
+) -> LambdaLR:
+    """``fall`` of how much is done, 0 to 1, after the warm-up."""
+    start = _steps("warmup", warmup, total_steps)
+    length = max(1.0, _finite(name, total_steps) - start)
+    return _schedule(optimizer, _warmed(lambda now: fall(min(1.0, max(0.0, (now - start) / length))), start))
 
 
 def step(
@@ -201,6 +214,7 @@ __all__ = [
     "build_scheduler",
     "constant",
     "cosine",
+    "linear",
     "multistep",
     "parameter_groups",
     "part_of",

@@ -97,6 +97,13 @@ def rates(schedule: object, steps: int) -> list[float]:
     return out
 
 
+def test_linear_warms_up_and_falls_evenly() -> None:
+    got = rates(lambda o: optim.linear(o, 100, warmup=4, final=0.1), 101)
+    assert got[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert got[52] == pytest.approx(0.55) and got[100] == pytest.approx(0.1)
+    assert rates(lambda o: optim.linear(o, 100, warmup=0.04, final=0.1), 101) == pytest.approx(got)
+
+
 def test_cosine_warms_up_and_ends_low() -> None:
     got = rates(lambda o: optim.cosine(o, 100, warmup=4, final=0.1), 101)
     assert got[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
