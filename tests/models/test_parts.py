@@ -14,7 +14,7 @@ from pafpose.models import PoseNetwork
 from pafpose.models.backbones.dense import DenseBackbone
 from pafpose.models.backbones.small import SmallBackbone
 from pafpose.models.heads.single import SingleHead
-from pafpose.models.parts import Parts
+from pafpose.models.parts import Parts, Twins
 from pafpose.utils.threads import side_by_side
 
 
@@ -113,6 +113,8 @@ def test_parameters_stay_one_set(network: PoseNetwork, images: Tensor) -> None:
         for p in network.parameters():
             p.zero_()
     assert all(not f.detach().any() for stage in parts(images) for f in stage)
+    twins = Twins(network, 2, torch.bfloat16).networks
+    assert all(list(network.state_dict()) == list(twin.state_dict()) for twin in twins)
 
 
 def test_converted_kernels_follow_their_originals_and_give_back_gradients(
