@@ -26,16 +26,17 @@ def draw_people(
     """Draw people (N, K, 3) as x, y, confidence (or COCO's v); keypoints with 0 are left out.
 
     Line widths follow each person's size; keypoints of low confidence are fainter; a score, where
-    given, stands above its person's head. Lower scores are drawn first.
+    given, stands above its person's head, the higher ones first, where no other is in its place. Lower
+    scores are drawn first.
     """
     people = _numpy(keypoints).reshape(-1, skeleton.num_keypoints, 3)
     marks = None if scores is None else _numpy(scores).reshape(-1)
-    order = range(len(people)) if marks is None else np.argsort(marks, kind="stable")
+    order = np.arange(len(people)) if marks is None else np.argsort(marks, kind="stable")
     out = image.copy()
     for n in order:
         _draw_person(out, people[n], skeleton, opacity=opacity)
-        if marks is not None:
-            _write_score(out, people[n], float(marks[n]))
+    if marks is not None:
+        _write_scores(out, people[order[::-1]], marks[order[::-1]])
     return out
 
 
@@ -97,24 +98,52 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
     return x, y
 
 
-def _write_score(image: np.ndarray, person: np.ndarray, score: float) -> None:
-    seen = person[person[:, 2] > 0, :2]
-    if len(seen):
-        x, y = seen[:, 0].mean(), seen[:, 1].min() - 3 * line_width(person, image.shape)
-        write(image, f"{score:.2f}", (x, y), size=max(9.0, 0.018 * max(image.shape[:2])), centred=True)
+def _write_scores(image: np.ndarray, people: np.ndarray, scores: np.ndarray) -> None:
+    """One after the other, those left out that would cover another."""
+    size = max(9.0, 0.018 * max(image.shape[:2]))
+    taken: list[tuple[int, int, int, int]] = []
+    for person, score in zip(people, scores, strict=True):
+        seen = person[person[:, 2] > 0, :2]
+        if not len(seen):
+            continue
+        at = (seen[:, 0].mean(), seen[:, 1].min() - 3 * line_width(person, image.shape))
+        text = f"{score:.2f}"
+        ground = _ground(image, text, at, size=size, centred=True)
+        if not any(_meet(ground, other) for other in taken):
+            taken.append(ground)
+            write(image, text, at, size=size, centred=True)
+
+
+def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    """Whether two rectangles (left, top, right, bottom) share ground."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def write(
     image: np.ndarray, text: str, at: tuple[float, float], *, size: float = 12.0, centred: bool = False
 ) -> None:
     """White letters with a dark rim, ``size`` px high, their lower left (or lower middle) at (x, y)."""
-    scale, thin = size / 22.0, max(1, round(size / 14))
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thin)
+    scale, thin = _letters(size)
+    left, _, _, bottom = _ground(image, text, at, size=size, centred=centred)
+    for colour, thickness in ((_DARK, thin + 2), ((255, 255, 255), thin)):
+        start = (left, bottom)
+        cv2.putText(image, text, start, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
+
+
+def _letters(size: float) -> tuple[float, int]:
+    """OpenCV's scale and thickness of letters ``size`` px high."""
+    return size / 22.0, max(1, round(size / 14))
+
+
+def _ground(
+    image: np.ndarray, text: str, at: tuple[float, float], *, size: float, centred: bool
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what :func:`write` covers, inside the picture."""
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, *_letters(size))
     x = at[0] - width / 2 if centred else at[0]
     x = int(np.clip(x, 1, max(1, image.shape[1] - width - 1)))
     y = int(np.clip(at[1], height + 1, max(height + 1, image.shape[0] - 2)))
-    for colour, thickness in ((_DARK, thin + 2), ((255, 255, 255), thin)):
-        cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
+    return x, y - height, x + width, y
 
 
 def _numpy(values: np.ndarray | Tensor | Sequence[float]) -> np.ndarray:

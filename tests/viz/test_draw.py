@@ -43,6 +43,19 @@ def test_what_was_not_found_is_not_drawn(coco18):
     assert (scored == picture()).all()
 
 
+def test_a_score_never_covers_a_higher_one(coco18):
+    def written(place, scores):
+        keypoints = np.zeros((len(scores), 18, 3))
+        keypoints[:, 0] = [[x, 100, 1] for x in place]
+        pixels = changed(picture(), draw_people(picture(), keypoints, coco18, scores=scores))
+        return pixels[pixels[:, 0] < 96]  # above the keypoints
+
+    alone = written([150], [27.59])
+    np.testing.assert_array_equal(written([150, 152], [27.59, 0.47]), alone)
+    np.testing.assert_array_equal(written([152, 150], [0.47, 27.59]), alone)
+    assert len(written([150, 250], [27.59, 0.47])) > 1.5 * len(alone)
+
+
 def test_lines_follow_the_size_of_the_person():
     small = np.array([[10, 10, 1], [14, 40, 1]], float)
     large = small * [10, 10, 1]
