@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import ParallelStrategy
 
 from pafpose import api
 from pafpose.config import Config, build, plain
@@ -114,9 +115,20 @@ def build_trainer(cfg: DictConfig, started: float | None = None) -> Trainer:
     trainer: Trainer = build(
         cfg.trainer, callbacks=callbacks, logger=loggers or False, default_root_dir=cfg.paths.output_dir
     )
+    refuse_shared_statistics_on_cpus(cfg, trainer)
     for logger in loggers:
         logger.log_hyperparams(plain(cfg))
     return trainer
+
+
+def refuse_shared_statistics_on_cpus(cfg: DictConfig, trainer: Trainer) -> None:
+    """torch shares BatchNorm's statistics among GPUs only, and says so without naming a key."""
+    parallel = isinstance(trainer.strategy, ParallelStrategy)
+    if parallel and cfg.trainer.get("sync_batchnorm") and trainer.strategy.root_device.type == "cpu":
+        raise PafposeError(
+            "trainer.sync_batchnorm=true: BatchNorm shares its statistics over processes on GPUs only; on "
+            "CPUs give trainer.sync_batchnorm=false, and each process has its own"
+        )
 
 
 def save_config(cfg: DictConfig, folder: Path) -> None:

@@ -140,6 +140,14 @@ def test_keypoints_and_limbs_have_curves_of_their_own_when_asked(tmp_path: Path)
     assert len(limbs) == 19 and all(value > 0 for value in limbs)
 
 
+def test_batchnorm_over_processes_on_cpus_is_refused_by_its_key(tmp_path: Path) -> None:
+    two = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+    with pytest.raises(
+        PafposeError, match=r"trainer\.sync_batchnorm=true.*CPUs give trainer\.sync_batchnorm=false"
+    ):
+        run(tmp_path, *two)
+
+
 def test_losses_of_different_batch_sizes_compare(tmp_path: Path) -> None:
     """The same picture twice costs what it costs once."""
     cfg = pafpose.load_config([*TINY, f"paths.data_dir={tmp_path}"])
