@@ -33,7 +33,10 @@ def conf_dir() -> Path:
 def run_dir(task: str) -> str:
     """The folder of this run: Hydra's under ``hydra.main``, else ``outputs/<task>/runs/<date_time>``."""
     if HydraConfig.initialized():
-        return str(HydraConfig.get().runtime.output_dir)
+        hydra = HydraConfig.get()
+        if not OmegaConf.is_missing(hydra.runtime, "output_dir"):
+            return str(hydra.runtime.output_dir)
+        return str(Path(hydra.run.dir).resolve())  # --cfg job --resolve: shown, not run
     return _fresh_run_dir(task)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from omegaconf import OmegaConf
 
 import pafpose
 from pafpose.config import conf_dir, plain
+from tests.conftest import ROOT
 
 GROUPS = ["data", "augment", "skeleton", "heatmap", "paf", "mask", "backbone", "head", "loss", "optimizer",
           "scheduler", "decode", "evaluate", "trainer", "callbacks", "logger"]  # fmt: skip
@@ -112,3 +115,13 @@ def test_every_yaml_key_of_a_settings_group_is_explained() -> None:
 def test_configs_name_no_absolute_paths() -> None:
     for path in Path(conf_dir()).rglob("*.yaml"):
         assert not any(f"/{home}/" in path.read_text() for home in ("home", "root")), path
+
+
+def test_the_config_is_shown_resolved_without_a_run(tmp_path: Path) -> None:
+    """Hydra sets the run folder of a job only when it runs."""
+    words = [sys.executable, ROOT / "scripts" / "train.py", "--cfg", "job", "--resolve", "paf.width=5"]
+    shown = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    cfg = yaml.safe_load(shown)
+    assert cfg["paf"]["width"] == 5
+    assert Path(cfg["paths"]["output_dir"]).parent == tmp_path / "outputs" / "train" / "runs"
+    assert list(tmp_path.iterdir()) == []
