@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from pafpose.errors import PafposeError
-from pafpose.report.curves import Curve, read_curves
+from pafpose.report.curves import Curve, read_curves, thin
 
 log = logging.getLogger(__name__)
 
 TAG = "train/loss"
 START = 2  # logged values that count as the loss at the start
+POINTS = 30  # of a line: each is a mean, for a logged loss is that of one batch
 
 
 def read_losses(folder: Path) -> dict[str, Curve]:
@@ -31,7 +32,7 @@ def read_losses(folder: Path) -> dict[str, Curve]:
     for run in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []:
         curve = read_curves(run / "tensorboard").get(TAG)
         if curve is not None and len(curve.values) > START:
-            losses[run.name] = Curve(curve.steps, curve.values / curve.values[:START].mean())
+            losses[run.name] = thin(Curve(curve.steps, curve.values / curve.values[:START].mean()), POINTS)
     if not losses:
         raise PafposeError(f"{folder}: no run folder with a curve of {TAG}; give the folder that holds them")
     return losses
