@@ -127,7 +127,7 @@ def refuse_shared_statistics_on_cpus(cfg: DictConfig, trainer: Trainer) -> None:
     if parallel and cfg.trainer.get("sync_batchnorm") and trainer.strategy.root_device.type == "cpu":
         raise PafposeError(
             "trainer.sync_batchnorm=true: BatchNorm shares its statistics over processes on GPUs only; on "
-            "CPUs give trainer.sync_batchnorm=false, and each process has its own"
+            "CPUs give trainer=ddp_cpu, or trainer.sync_batchnorm=false, and each process has its own"
         )
 
 

@@ -143,7 +143,8 @@ def test_keypoints_and_limbs_have_curves_of_their_own_when_asked(tmp_path: Path)
 def test_batchnorm_over_processes_on_cpus_is_refused_by_its_key(tmp_path: Path) -> None:
     two = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
     with pytest.raises(
-        PafposeError, match=r"trainer\.sync_batchnorm=true.*CPUs give trainer\.sync_batchnorm=false"
+        PafposeError,
+        match=r"trainer\.sync_batchnorm=true.*CPUs give trainer=ddp_cpu, or trainer\.sync_batchnorm=false",
     ):
         run(tmp_path, *two)
 
