@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader
 
 import pafpose
 from pafpose.callbacks import EMA, Timing
@@ -133,6 +134,43 @@ def test_lightnings_step_does_not_wait_either(tmp_path: Path) -> None:
     )  # fmt: skip
     trainer.fit(module, datamodule=pafpose.build_datamodule(cfg))
     assert len(watch.seen) == 4 and min(watch.seen) > 200
+
+
+class WatchAll(Callback):
+    """Forbids waiting from the start of the first batch to the end of the last."""
+
+    def __init__(self) -> None:
+        self.mode: NoSync | None = None
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if self.mode is None:
+            optimizer = trainer.optimizers[0]
+            self.mode = NoSync(lambda: [state["step"] for state in optimizer.state.values()])
+            self.mode.__enter__()
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == trainer.max_steps:
+            assert self.mode is not None
+            self.mode.__exit__(None, None, None)
+
+
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+@pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*`training_step` in `PoseModule`")
+def test_nothing_waits_between_steps(tmp_path: Path) -> None:
+    """Lightning reads what is logged for its progress bar after every batch; nothing here asks it to."""
+    module = PoseModule(plain(pafpose.load_config(SMALL)))
+    module.targets.kernel = "torch"  # what a GPU runs
+    watch = WatchAll()
+    trainer = Trainer(
+        accelerator="cpu", max_steps=4, callbacks=[EMA(), Timing(), watch], logger=CSVLogger(tmp_path),
+        log_every_n_steps=50, limit_val_batches=0, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False,
+    )  # fmt: skip
+    batches: DataLoader[Any] = DataLoader([make_batch()] * 4, batch_size=None)  # type: ignore[arg-type]
+    trainer.fit(module, batches, batches)
+    assert watch.mode is not None and len(watch.mode.seen) > 800
+    assert "train/loss" in trainer.callback_metrics
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from typing import Any
@@ -47,6 +48,48 @@ class LogProgress(Callback):
             log.info("step %d: val AP %.3f", trainer.global_step, float(trainer.callback_metrics["val/AP"]))
 
 
+class StepBar(RichProgressBar):
+    """Rich's bar over all steps of a training, not over one pass; asks the device for the loss once a second.
+
+    Lightning's own bars ask after every step, and wait for the answer.
+    """
+
+    def __init__(self, refresh_rate: int) -> None:
+        super().__init__(refresh_rate=refresh_rate)
+        self._told: dict[str, Any] = {}
+        self._asked = -math.inf
+
+    @property
+    def total_train_batches(self) -> int | float:
+        """Optimiser steps; fewer once ``max_minutes`` knows how many fit."""
+        return self.trainer.estimated_stepping_batches
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin one bar for all passes, where a resumed run stands."""
+        if self.train_progress_bar_id is None:
+            super().on_train_epoch_start(trainer, pl_module)
+            self._update(self.train_progress_bar_id, trainer.global_step)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count steps, not batches of a pass."""
+        if self.progress is not None and self.train_progress_bar_id is not None:
+            self.progress.update(self.train_progress_bar_id, total=self.total_train_batches)
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, trainer.global_step - 1)
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """What Lightning would show, the last logged loss and the last AP."""
+        if time.monotonic() - self._asked >= 1:
+            self._asked = time.monotonic()
+            known = trainer.callback_metrics
+            self._told = {name: float(known[name]) for name in ("train/loss", "val/AP") if name in known}
+        return {**super().get_metrics(trainer, pl_module), **self._told}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return "Training".ljust(len(self.validation_description))
+
+
 def Progress(refresh_rate: int = 10) -> Callback:
     """Rich's bar on a terminal, log lines elsewhere (pipes, CI, cluster logs)."""
-    return RichProgressBar(refresh_rate=refresh_rate) if sys.stdout.isatty() else LogProgress()
+    return StepBar(refresh_rate) if sys.stdout.isatty() else LogProgress()

@@ -100,7 +100,7 @@ def make_trainer(tmp_path):
             callbacks=list(callbacks),
             logger=logger,
             default_root_dir=tmp_path,
-            enable_progress_bar=False,
+            enable_progress_bar=settings.pop("enable_progress_bar", False),
             enable_model_summary=False,
             enable_checkpointing=False,
             **settings,
