@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument(
         "overrides", nargs="*", help="overhead, data: of the training config, data.batch_size=16"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # options may stand between overrides
     if arguments.what == "overhead":
         from pafpose.benchmarks.overhead import overhead_table
 

@@ -19,9 +19,12 @@ from torch.utils.data import DataLoader
 from pafpose.callbacks import Timing
 from pafpose.config import build, load_config, plain
 from pafpose.data.records import Batch
+from pafpose.errors import PafposeError
 from pafpose.module import PoseModule
 from pafpose.optim import build_optimizer
 from pafpose.utils.log import quiet_known_warnings
+from pafpose.utils.memory import keep_freed_memory
+from pafpose.utils.precision import choose, mixed
 
 BLOCK = 10  # steps that are summed up; one of them writes to TensorBoard
 PEOPLE = 4
@@ -32,14 +35,17 @@ def overhead_table(
 ) -> list[dict[str, Any]]:
     """One row: milliseconds of a step in both, and the ratio's median, lowest and highest over the blocks.
 
-    Both take the same batches through equal networks, targets, loss, clipping, optimiser and schedule, step
-    by step in turns, so that other work on the machine hits both alike. Lightning's side has its logging
-    (TensorBoard, learning rates, speed); neither loads data.
+    Both take the same batches through equal networks, targets, loss, clipping, optimiser and schedule, in
+    turns, so that other work on the machine hits both alike: step by step on a CPU, ten steps at a time on a
+    GPU, which works behind the host and is waited for at the end of a turn alone. Lightning's side has its
+    logging (TensorBoard, learning rates, speed); neither loads data, both move it to the device.
+    ``precision`` is the config's, without 16-mixed: its loss scaling is Lightning's.
     """
     quiet_known_warnings()
     cfg = load_config(list(overrides))
-    pairs = measure(cfg, steps=(blocks + 1) * BLOCK, device=device).pairs[BLOCK:]  # the first block warms up
-    parts = [pairs[i : i + BLOCK] for i in range(0, len(pairs), BLOCK)]
+    loop = measure(cfg, steps=(blocks + 1) * BLOCK, device=device)
+    turns = BLOCK // loop.turn  # of a block
+    parts = [loop.pairs[i : i + turns] for i in range(turns, len(loop.pairs), turns)]  # the first warms up
     sums = [[sum(column) for column in zip(*part, strict=True)] for part in parts]
     ratios = [lightning / alone for lightning, alone in sums]
     return [
@@ -55,14 +61,17 @@ def overhead_table(
 
 
 class PlainLoop(Callback):
-    """After each of Lightning's steps, takes the same step by hand on a twin; notes how long each took."""
+    """After each turn of Lightning's, takes the same steps by hand on a twin; notes how long both took."""
 
-    def __init__(self, module: PoseModule, device: str) -> None:
+    def __init__(self, module: PoseModule, batches: Sequence[Batch], device: str) -> None:
         self.module = module
+        self.batches = batches  # what Lightning is given, over and over
         self.twin = copy.deepcopy(module)
         self.device = torch.device(device)
-        self.pairs: list[tuple[float, float]] = []  # seconds: Lightning, plain
-        self._mark = 0.0
+        self.precision = str(module.config["precision"])
+        self.turn = 1 if self.device.type == "cpu" else BLOCK  # steps
+        self.pairs: list[tuple[float, float]] = []  # seconds of a turn: Lightning, plain
+        self._steps, self._mark = 0, 0.0
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Set the twin up as ``configure_optimizers`` does."""
@@ -80,18 +89,25 @@ class PlainLoop(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """What passed since the plain step before is Lightning's, logging of its last step included."""
+        """What passed since the plain turn before is Lightning's, logging of its last step included."""
+        self._steps += 1
+        if self._steps % self.turn:
+            return
         start = self._now()
-        self.step(batch)
+        for number in range(self._steps - self.turn, self._steps):
+            self.step(self.batches[number % len(self.batches)])
         end = self._now()
         self.pairs.append((start - self._mark, end - start))
         self._mark = end
 
     def step(self, batch: Batch) -> None:
         """One training step without Lightning."""
+        batch = Batch(*(field.to(self.device, non_blocking=True) for field in batch))
         self.optimizer.zero_grad()
-        terms = self.twin.loss(self.twin(batch.image), self.twin.render(batch))
-        torch.stack(list(terms.values())).sum().backward()
+        with mixed(self.precision, self.device):
+            terms = self.twin.loss(self.twin(batch.image), self.twin.render(batch))
+            total = torch.stack(list(terms.values())).sum()
+        total.backward()
         clip = self.twin.config["trainer"]["gradient_clip_val"]
         if clip:
             torch.nn.utils.clip_grad_norm_(self.twin.parameters(), clip)
@@ -106,14 +122,22 @@ class PlainLoop(Callback):
 
 def measure(cfg: DictConfig, *, steps: int, device: str = "cpu") -> PlainLoop:
     """Train ``steps`` steps both ways on random pictures with people."""
+    precision = choose(str(cfg.precision))
+    if precision not in ("32-true", "bf16-mixed"):
+        raise PafposeError(f"precision={precision}: overhead is measured in 32-true, bf16-mixed or auto")
     torch.manual_seed(0)
     module = PoseModule(plain(cfg))
     batches = [_batch(module, cfg.data.batch_size, cfg.augment.crop) for _ in range(2)]
-    loop = PlainLoop(module, device)
+    if device == "cpu":
+        keep_freed_memory()  # as training does
+    else:  # as data loaders do
+        batches = [Batch(*(field.pin_memory() for field in batch)) for batch in batches]
+    loop = PlainLoop(module, batches, device)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             accelerator=device,
             devices=1,
+            precision=precision,  # type: ignore[arg-type]
             max_steps=steps,
             logger=TensorBoardLogger(folder),
             callbacks=[LearningRateMonitor("step"), Timing(), loop],
