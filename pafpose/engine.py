@@ -45,6 +45,8 @@ def _train(cfg: DictConfig) -> dict[str, float]:
     folder = Path(cfg.paths.output_dir)
     if cfg.seed is not None:
         seed_everything(cfg.seed, workers=True, verbose=False)
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")  # TF32, as cuDNN's convolutions have it anyway
     module = PoseModule(plain(cfg))
     data = api.build_datamodule(cfg)
     trainer = build_trainer(cfg, started)

@@ -16,6 +16,7 @@ NOISE = (
     r".*The dirpath has changed.*",  # a resumed run has a folder of its own
     r".*resuming from a checkpoint that ended before the epoch ended.*",  # steps count here, not epochs
     r".*module\(s\) in eval mode at the start of training.*",  # frozen layers are meant to be
+    r".*Detected call of `lr_scheduler\.step\(\)` before.*",  # 16-mixed skips first steps
     r".*Checkpoint directory .* exists and is not empty.*",
 )
 
