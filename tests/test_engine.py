@@ -196,6 +196,13 @@ def test_mixed_precision_keeps_targets_and_loss_in_float32(tmp_path: Path, preci
     assert math.isfinite(metrics["AP"])
 
 
+def test_a_run_that_diverged_ends_at_once(tmp_path: Path) -> None:
+    """Not only when it is validated, which may be hours later."""
+    diverging = ("loss.heatmap_weight=nan", "trainer.max_steps=50", "trainer.val_check_interval=50")
+    with pytest.raises(PafposeError, match=r"NaN or infinite at steps 2 and 4.*optimizer\.lr"):
+        run(tmp_path, *diverging, "trainer.log_every_n_steps=2", "callbacks=none")
+
+
 @pytest.mark.slow
 def test_a_compiled_network_leaves_the_same_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
