@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sized
 from itertools import islice
 from typing import Any
@@ -52,11 +53,15 @@ class ResumableLoader(DataLoader[Any]):
 
 
 class _Rest:
-    """Lists of indices without those to skip; persistent workers keep it for all passes."""
+    """Lists of indices without those to skip; persistent workers keep it for all passes.
+
+    It does not keep its loader alive. In a ring of references, workers would be stopped by the garbage
+    collector, which closes their queues first: each would be waited for in vain for five seconds.
+    """
 
     def __init__(self, batches: Any, loader: ResumableLoader) -> None:
         self.batches: Any = batches
-        self.loader = loader
+        self.loader: ResumableLoader = weakref.proxy(loader)
 
     def __len__(self) -> int:
         assert isinstance(self.batches, Sized)

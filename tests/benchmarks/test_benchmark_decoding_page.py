@@ -66,6 +66,7 @@ def test_the_page_shows_its_pictures_and_they_are_small():
     assert max(files.values()) < 200_000
 
 
+@pytest.mark.slow  # composes a hundred configs
 def test_every_constant_is_in_the_table(monkeypatch, tmp_path):
     assert set(decode_constants.VALUES) == {field.name for field in dataclasses.fields(DecodeSettings)}
     for key, values in decode_constants.VALUES.items():

@@ -84,7 +84,12 @@ def test_strict_mode_names_file_reason_and_way_out(root, make_data, split, worke
 
 
 def loader(data: PoseDataModule, split: str) -> list:
-    return list(data.train_dataloader() if split == "train" else data.val_dataloader())
+    batches = data.train_dataloader() if split == "train" else data.val_dataloader()
+    try:
+        return list(batches)
+    finally:  # a traceback would keep it until garbage is collected, whose order lets workers wait in vain
+        if data.num_workers:
+            batches._iterator._shutdown_workers()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

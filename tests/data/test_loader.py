@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,18 @@ def test_shares_of_several_processes_go_on_too(rank: int) -> None:
     complete = loader()
     complete.load_state_dict({"epoch": 0, "batches": 3})
     assert list(complete) == batches[3:]
+
+
+def test_no_ring_of_references_keeps_workers(two_splits, make_data) -> None:
+    """What the garbage collector finds has lost its queues, and each worker is waited for in vain."""
+    data = make_data(two_splits, num_workers=1)
+    data.setup("fit")
+    loader = data.train_dataloader()
+    list(loader)
+    iterator = weakref.ref(loader._iterator)
+    gc.disable()
+    try:
+        del loader
+        assert iterator() is None
+    finally:
+        gc.enable()
