@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import ParallelStrategy
 
@@ -114,8 +115,13 @@ def build_trainer(cfg: DictConfig, started: float | None = None) -> Trainer:
     if cfg.max_minutes is not None and alone(cfg):
         callbacks.append(Deadline(cfg.max_minutes, started=started))
     loggers: list[Logger] = [build(node) for node in cfg.logger.values() if node]
+    bar = any(isinstance(callback, ProgressBar) for callback in callbacks)  # else Lightning adds its own
     trainer: Trainer = build(
-        cfg.trainer, callbacks=callbacks, logger=loggers or False, default_root_dir=cfg.paths.output_dir
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=loggers or False,
+        default_root_dir=cfg.paths.output_dir,
+        enable_progress_bar=cfg.trainer.get("enable_progress_bar", bar),
     )
     refuse_shared_statistics_on_cpus(cfg, trainer)
     for logger in loggers:

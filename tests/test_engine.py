@@ -12,7 +12,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import pafpose
-from pafpose.engine import train
+from pafpose.callbacks.progress import LogProgress
+from pafpose.engine import build_trainer, train
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
 from pafpose.models.parts import Parts
@@ -194,6 +195,14 @@ def test_no_validation_is_no_score(tmp_path: Path) -> None:
 def test_mixed_precision_keeps_targets_and_loss_in_float32(tmp_path: Path, precision: str) -> None:
     metrics, _ = run(tmp_path, f"precision={precision}", "callbacks=none")
     assert math.isfinite(metrics["AP"])
+
+
+def test_log_lines_stand_alone_where_there_is_no_terminal(tmp_path: Path) -> None:
+    """Lightning would add a bar of its own beside them."""
+    places = [f"paths.output_dir={tmp_path}", "logger=none"]
+    lines = build_trainer(pafpose.load_config([*TINY, "callbacks=default", *places]))
+    assert any(isinstance(callback, LogProgress) for callback in lines.callbacks)
+    assert lines.progress_bar_callback is None
 
 
 def test_a_run_that_diverged_ends_at_once(tmp_path: Path) -> None:
