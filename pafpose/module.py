@@ -43,7 +43,7 @@ class PoseModule(LightningModule):
         self.decoder = api.build_decoder(config)
         self.metric = KeypointAP()
         self._parts: Parts | None = None
-        self._looked_at, self._lost = 0, False  # the last step whose loss was looked at; whether it was NaN
+        self._checked_step, self._diverged = 0, False  # where the loss was last looked at; was it NaN there
         if config["channels_last"]:
             self.network.to(memory_format=torch.channels_last)
 
@@ -120,11 +120,11 @@ class PoseModule(LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """End a run whose loss is NaN or infinite twice in a row where logs are written, and read, anyway."""
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if not every or self.global_step % every or self.global_step == self._looked_at:
+        if not every or self.global_step % every or self.global_step == self._checked_step:
             return
-        self._looked_at, before = self.global_step, self._lost
-        self._lost = not bool(outputs["loss"].isfinite())
-        if before and self._lost:
+        self._checked_step, before = self.global_step, self._diverged
+        self._diverged = not bool(outputs["loss"].isfinite())
+        if before and self._diverged:
             raise PafposeError(
                 f"train/loss was NaN or infinite at steps {self.global_step - every} and {self.global_step}: "
                 "the network has diverged; lower optimizer.lr, set trainer.gradient_clip_val=1, or train "

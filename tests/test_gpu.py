@@ -24,7 +24,7 @@ from pafpose.module import PoseModule
 from pafpose.optim import build_optimizer
 from pafpose.utils.precision import mixed
 from tests.test_engine import run
-from tests.test_step import CHOICES, SMALL, make_batch
+from tests.test_step import CHOICES, SMALL, make_batch, take_step
 
 pytestmark = [
     pytest.mark.gpu,
@@ -56,15 +56,7 @@ def test_a_step_does_not_wait_for_the_gpu(choice: str, precision: str) -> None:
 
     def step() -> torch.Tensor:
         batch = Batch(*(field.to(device, non_blocking=True) for field in pinned))
-        with mixed(precision, device):
-            stages, targets = module(batch.image), module.render(batch)
-            total = torch.stack(list(module.loss(stages, targets).values())).sum()
-        module.channel_terms("train", stages[-1], targets)
-        optimizer.zero_grad()
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimizer.step()
-        return total.detach()
+        return take_step(module, optimizer, batch, precision)
 
     step()  # the optimiser makes its state, constants move to the device
     with no_waiting():

@@ -21,6 +21,7 @@ from pafpose.config import plain
 from pafpose.data.records import Batch
 from pafpose.module import PoseModule
 from pafpose.optim import build_optimizer
+from pafpose.utils.precision import mixed
 
 SMALL = ["backbone=tiny", "head=single", "head.stride=8", "augment.crop=64"]
 
@@ -68,6 +69,21 @@ class NoSync(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def take_step(
+    module: PoseModule, optimizer: torch.optim.Optimizer, batch: Batch, precision: str = "32-true"
+) -> Tensor:
+    """Targets, network, loss, terms of channels, backward, clipping and optimiser; the loss."""
+    with mixed(precision, batch.image.device):
+        stages, targets = module(batch.image), module.render(batch)
+        total = torch.stack(list(module.loss(stages, targets).values())).sum()
+    module.channel_terms("train", stages[-1], targets)
+    optimizer.zero_grad()
+    total.backward()
+    torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    optimizer.step()
+    return total.detach()
+
+
 CHOICES = {
     "adamw": ["optimizer=adamw"],
     "adam": ["optimizer=openpose2019", "head=openpose2019", "head.paf_stages=1", "head.heatmap_stages=1"],
@@ -87,14 +103,8 @@ def test_a_step_reads_no_value_of_the_device(choice: str) -> None:
     optimizer = build_optimizer(module.network, module.config["optimizer"])
     batch = Batch(*(field.to("meta") for field in make_batch()))
     for _ in range(2):  # the optimiser makes its state in the first
-        stages, targets = module(batch.image), module.render(batch)
-        total = torch.stack(list(module.loss(stages, targets).values())).sum()
-        module.channel_terms("train", stages[-1], targets)
-        optimizer.zero_grad()
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimizer.step()
-    assert total.device.type == targets.pafs.device.type == "meta"
+        total = take_step(module, optimizer, batch)
+    assert total.device.type == module.render(batch).pafs.device.type == "meta"
     with pytest.raises((RuntimeError, NotImplementedError)):
         total.item()  # so that the test would notice
     with pytest.raises((RuntimeError, NotImplementedError)):
