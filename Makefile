@@ -35,5 +35,5 @@ lint: $(VENV)/installed ## ruff and mypy
 	$(BIN)/python -m mypy
 
 pictures: $(VENV)/installed ## draw the pictures of docs anew
-	$(BIN)/python -m pafpose.benchmarks.target_pictures docs/images/targets
-	$(BIN)/python -m pafpose.benchmarks.sample_pictures docs/images/samples
+	$(BIN)/python -m benchmarks.target_pictures docs/images/targets
+	$(BIN)/python -m benchmarks.sample_pictures docs/images/samples

@@ -9,28 +9,46 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the network for its version
 
-from pafpose.utils.compiled import ensure_cache
+from pafpose.runtime.jit_cache import ensure_cache
 
 ensure_cache()  # before anything is compiled
 
-from pafpose.api import (  # noqa: E402
-    build_datamodule,
-    build_decoder,
-    build_network,
-    build_skeleton,
-    build_targets,
-    load,
-    train,
-)
-from pafpose.config import load_config  # noqa: E402
-from pafpose.errors import PafposeError  # noqa: E402
-from pafpose.fields import Fields, People, Targets  # noqa: E402
-from pafpose.skeleton import Skeleton  # noqa: E402
+if TYPE_CHECKING:
+    from pafpose.api import load, train
+    from pafpose.config import load_config
+    from pafpose.errors import PafposeError
+    from pafpose.factory import (
+        build_datamodule,
+        build_decoder,
+        build_network,
+        build_skeleton,
+        build_targets,
+    )
+    from pafpose.fields import Fields, People, Targets
+    from pafpose.skeleton import Skeleton
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "Fields": "fields",
+    "PafposeError": "errors",
+    "People": "fields",
+    "Skeleton": "skeleton",
+    "Targets": "fields",
+    "build_datamodule": "factory",
+    "build_decoder": "factory",
+    "build_network": "factory",
+    "build_skeleton": "factory",
+    "build_targets": "factory",
+    "load": "api",
+    "load_config": "config",
+    "train": "api",
+}
 
 __all__ = [
     "Fields",
@@ -47,3 +65,10 @@ __all__ = [
     "load_config",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use: torch and Lightning take seconds."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

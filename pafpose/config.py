@@ -46,7 +46,7 @@ def _fresh_run_dir(task: str) -> str:
 
 
 def _precision(value: str) -> str:
-    from pafpose.utils.precision import choose  # imports torch
+    from pafpose.runtime.precision import choose  # imports torch
 
     return choose(value)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from pafpose.geometry import invert
 
 
 class Fields(NamedTuple):
@@ -34,3 +37,15 @@ class People(NamedTuple):
     def nobody(num_keypoints: int, device: torch.device | str = "cpu") -> People:
         """The empty result: shapes (0, K, 3) and (0,)."""
         return People(torch.zeros(0, num_keypoints, 3, device=device), torch.zeros(0, device=device))
+
+
+def to_photo(people: People, matrix: np.ndarray | Tensor) -> People:
+    """Move people from input pixels to photo pixels; ``matrix`` (2, 3) leads from photo to input.
+
+    Keypoints that were not found stay 0, 0, 0.
+    """
+    back = torch.as_tensor(invert(np.asarray(matrix, np.float64)), device=people.keypoints.device)
+    found = people.keypoints[..., 2:] > 0
+    xy = people.keypoints[..., :2].to(back) @ back[:, :2].T + back[:, 2]
+    xy = torch.where(found, xy, torch.zeros_like(xy)).to(people.keypoints)
+    return People(torch.cat([xy, people.keypoints[..., 2:] * found], -1), people.scores)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields, Targets
-from pafpose.utils.precision import full_precision
+from pafpose.runtime.precision import full_precision
 
 PENALTIES = ("l2", "l1", "smooth_l1", "focal_l2", "ohkm")
 REDUCTIONS = ("caffe", "mean")

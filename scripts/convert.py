@@ -5,15 +5,15 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
+from pafpose.cli.guard import guarded
 from pafpose.config import conf_dir
-from pafpose.utils.cli import guarded
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="convert", version_base="1.3")
 @guarded
 def main(cfg: DictConfig) -> None:
     """Write checkpoints/best.ckpt into the run folder."""
-    from pafpose.tasks.convert import convert
+    from pafpose.cli.convert import convert
 
     convert(cfg)
 

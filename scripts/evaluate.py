@@ -5,15 +5,15 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
+from pafpose.cli.guard import guarded
 from pafpose.config import conf_dir
-from pafpose.utils.cli import guarded
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="evaluate", version_base="1.3")
 @guarded
 def main(cfg: DictConfig) -> float:
     """Write metrics.json and detections.json; AP goes to Hydra's sweepers."""
-    from pafpose.tasks.evaluate import evaluate
+    from pafpose.cli.evaluate import evaluate
 
     return evaluate(cfg)[cfg.optimized_metric]
 

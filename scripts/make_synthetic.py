@@ -9,19 +9,19 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from pafpose.cli.guard import guarded
 from pafpose.config import conf_dir, plain
-from pafpose.data.synthetic.settings import SyntheticSettings
-from pafpose.utils.cli import guarded
+from pafpose.synthetic.settings import SyntheticSettings
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="make_synthetic", version_base="1.3")
 @guarded
 def main(cfg: DictConfig) -> None:
     """Draw, say where and how fast, and put sheets to look at into the run's folder."""
-    from pafpose.data.synthetic.measure import measure
-    from pafpose.data.synthetic.sheet import save_sheets
-    from pafpose.data.synthetic.write import dataset_fingerprint, write_dataset
     from pafpose.skeleton import Skeleton
+    from pafpose.synthetic.sheet import save_sheets
+    from pafpose.synthetic.statistics import measure
+    from pafpose.synthetic.write import dataset_fingerprint, write_dataset
 
     data = plain(cfg.data)
     settings = SyntheticSettings(**{f.name: data[f.name] for f in fields(SyntheticSettings)})

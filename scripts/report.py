@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pafpose.errors import PafposeError
-from pafpose.report import ReportSettings, write_report
+from pafpose.tools.report import ReportSettings, write_report
 
 
 def main() -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
+from pafpose.cli.guard import guarded
 from pafpose.config import conf_dir
-from pafpose.utils.cli import guarded
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="visualize", version_base="1.3")
 @guarded
 def main(cfg: DictConfig) -> None:
     """Write a sheet for every sample; no checkpoint needed."""
-    from pafpose.tasks.visualize import visualize
+    from pafpose.cli.visualize import visualize
 
     visualize(cfg)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pafpose import geometry as geo
-from pafpose.data.moving import move_people
+from pafpose.data.photos.moving import move_people
 from pafpose.errors import PafposeError
 
 

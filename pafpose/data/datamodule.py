@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pafpose.data import formats
-from pafpose.data.augment import AugmentSettings
-from pafpose.data.cache import open_index
-from pafpose.data.coco import layout, require
+from pafpose.data.annotations import formats
+from pafpose.data.annotations.cache import open_index
+from pafpose.data.annotations.coco import layout, require
+from pafpose.data.annotations.index import PoseIndex
+from pafpose.data.base import PoseLoaders
 from pafpose.data.dataset import EvalDataset, TrainDataset
-from pafpose.data.index import PoseIndex
-from pafpose.data.loaders import EvaluationSize, PoseLoaders
+from pafpose.data.photos.augment import AugmentSettings
+from pafpose.data.photos.fit import PhotoFit
 from pafpose.data.sampling import choose_photos, list_samples, with_background
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
@@ -35,7 +36,7 @@ class PoseDataModule(PoseLoaders):
         skeleton: Skeleton,
         augment: AugmentSettings,
         mask: MaskSettings,
-        evaluate: EvaluationSize,
+        evaluate: PhotoFit,
         stride: int,
         seed: int | None = None,
         root: str,

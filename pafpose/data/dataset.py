@@ -11,16 +11,16 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from pafpose import geometry
-from pafpose.data import images as pictures
-from pafpose.data.augment import AugmentSettings, crop_matrix, draw_geometry
-from pafpose.data.colour import Photometric, change_colour
-from pafpose.data.index import PoseIndex
-from pafpose.data.moving import move_people
-from pafpose.data.overlays import Overlays
-from pafpose.data.records import Sample
-from pafpose.data.regions import assign_roles, ignored_cells
+from pafpose.data.annotations.index import PoseIndex
+from pafpose.data.batch import Sample
+from pafpose.data.photos import images as pictures
+from pafpose.data.photos.augment import AugmentSettings, crop_matrix, draw_geometry
+from pafpose.data.photos.colour import Photometric, change_colour
+from pafpose.data.photos.crop import Scene
+from pafpose.data.photos.ignored import assign_roles, ignored_cells
+from pafpose.data.photos.moving import move_people
+from pafpose.data.photos.occlude import Overlays
 from pafpose.data.sampling import Quota
-from pafpose.data.scene import Scene
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings

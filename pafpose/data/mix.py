@@ -11,12 +11,13 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from pafpose.config import build
-from pafpose.data.augment import AugmentSettings
+from pafpose.data.annotations.index import PoseIndex
+from pafpose.data.base import PoseLoaders
+from pafpose.data.batch import Sample
 from pafpose.data.datamodule import PoseDataModule, refuse_overlap
 from pafpose.data.dataset import EvalDataset, TrainDataset
-from pafpose.data.index import PoseIndex
-from pafpose.data.loaders import EvaluationSize, PoseLoaders
-from pafpose.data.records import Sample
+from pafpose.data.photos.augment import AugmentSettings
+from pafpose.data.photos.fit import PhotoFit
 from pafpose.data.sampling import Quota
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
@@ -92,7 +93,7 @@ class MixDataModule(PoseLoaders):
         skeleton: Skeleton,
         augment: AugmentSettings,
         mask: MaskSettings,
-        evaluate: EvaluationSize,
+        evaluate: PhotoFit,
         stride: int,
         sets: Mapping[str, Mapping[str, Any]],
         weights: Mapping[str, float] | None = None,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DistributedSampler
 
-from pafpose.data.index import PoseIndex, count_labelled
+from pafpose.data.annotations.index import PoseIndex, count_labelled
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 

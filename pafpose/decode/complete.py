@@ -16,7 +16,7 @@ import numpy as np
 
 from pafpose.decode.limbs import Grid, make_grid, read_field
 from pafpose.decode.peaks import refine
-from pafpose.utils.kernels import kernel
+from pafpose.runtime.jit import kernel
 
 _FADED = 0.1  # length of the field below which a limb is over
 _CLIMB = 6  # cells from the end of a walk towards the top of a heatmap, at most

@@ -22,8 +22,8 @@ from pafpose.decode.peaks import REFINE, find_peaks
 from pafpose.decode.settings import DecodeSettings
 from pafpose.errors import PafposeError
 from pafpose.fields import People
+from pafpose.runtime.jit import kernel
 from pafpose.skeleton import Skeleton
-from pafpose.utils.kernels import kernel
 
 KERNELS = ("auto", "numba", "torch")
 

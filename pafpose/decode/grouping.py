@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from pafpose.decode.kernel import descending
-from pafpose.utils.kernels import kernel
+from pafpose.runtime.jit import kernel
 
 
 @kernel

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from pafpose.utils.kernels import kernel
+from pafpose.runtime.jit import kernel
 
 INTERPOLATION = {"bilinear": 0, "cubic": 1}
 _ALWAYS = 1 << 20  # more samples than any line has

@@ -10,7 +10,7 @@ import numpy as np
 
 from pafpose.decode.grouping import find_root
 from pafpose.decode.kernel import descending, descending_float32
-from pafpose.utils.kernels import kernel
+from pafpose.runtime.jit import kernel
 
 MATCHING = {"greedy": 0, "hungarian": 1}
 

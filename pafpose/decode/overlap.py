@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from pafpose.utils.kernels import kernel
+from pafpose.runtime.jit import kernel
 
 _RADIUS = 2  # of the patch
 FAINT = 0.3  # cells below this share of the peak are left out; so are peaks below this value

@@ -15,7 +15,7 @@ from numba import njit
 
 from pafpose.decode.kernel import descending, middle
 from pafpose.decode.overlap import DOUBT, FAINT, MISFIT, misfit, resolve
-from pafpose.utils.kernels import kernel
+from pafpose.runtime.jit import kernel
 
 REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
 _TINY = 1e-3  # of the peak: what lies below says nothing about its shape

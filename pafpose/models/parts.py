@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
-from pafpose.utils.threads import side_by_side
+from pafpose.runtime.threads import side_by_side
 
 
 class Parts:

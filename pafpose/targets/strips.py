@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from pafpose.utils import kernels
+from pafpose.runtime import jit as kernels
 
 kernel = partial(kernels.kernel, apart=True)  # of the targets: a tenth quicker
 WIDTH = 8  # cells

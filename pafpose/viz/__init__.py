@@ -2,13 +2,12 @@
 
 from pafpose.viz.draw import draw_people
 from pafpose.viz.fields import arrows_overlay, hatch, heatmaps_overlay, map_overlay, pafs_overlay
-from pafpose.viz.panels import batch_panels, training_panels
+from pafpose.viz.panels import training_panels
 from pafpose.viz.sheets import Panel, figure, save_figure, save_picture, tile
 
 __all__ = [
     "Panel",
     "arrows_overlay",
-    "batch_panels",
     "draw_people",
     "figure",
     "hatch",

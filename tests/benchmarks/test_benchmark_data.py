@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pafpose.api import build_datamodule
-from pafpose.benchmarks.data import _Clock, data_table, timed_parts
+from benchmarks.data import _Clock, data_table, timed_parts
 from pafpose.config import load_config
 from pafpose.data import dataset as samples
+from pafpose.factory import build_datamodule
 
 TINY = [
     "data.train_count=6",

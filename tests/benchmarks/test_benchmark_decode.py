@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pafpose.benchmarks.decode import GROWTH, _crowd, _fields, decode_table, growth_table, plain_decode
+from benchmarks.decode import GROWTH, _crowd, _fields, decode_table, growth_table, plain_decode
 from pafpose.decode import Decoder, DecodeSettings
 
 

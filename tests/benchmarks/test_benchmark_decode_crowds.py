@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pafpose.benchmarks import decode_crowds as crowds
-from pafpose.benchmarks.decode import _crowd
+from benchmarks import decode_crowds as crowds
+from benchmarks.decode import _crowd
 from pafpose.config import load_config
 from pafpose.errors import PafposeError
 from pafpose.metrics.coco_ap import coco_ap

@@ -8,8 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from pafpose.benchmarks import decode_constants, decode_pictures, oracle
-from pafpose.benchmarks.decode import _crowd, _fields
+from benchmarks import decode_constants, decode_pictures, oracle
+from benchmarks.decode import _crowd, _fields
 from pafpose.decode import Decoder, DecodeSettings
 from tests.conftest import ROOT
 
@@ -72,7 +72,7 @@ def test_every_constant_is_in_the_table(monkeypatch, tmp_path):
     for key, values in decode_constants.VALUES.items():
         for value in values:
             assert DecodeSettings(**{key: value}) != DecodeSettings()
-    monkeypatch.setattr("pafpose.tasks.oracle.compute", lambda cfg, _: {"AP": cfg.decode.paf_threshold})
+    monkeypatch.setattr("pafpose.cli.oracle.compute", lambda cfg, _: {"AP": cfg.decode.paf_threshold})
     table = decode_constants.table(oracle.Results(tmp_path, ["data=coco", "data.root=unused"]))
     assert "| default | | 0.050 | 0.050 | 0.050 | 0.050 |" in table
     assert "| paf_threshold | 0.2 | +0.150 | +0.150 | +0.150 | +0.150 |" in table

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from pafpose.benchmarks.loss_pictures import draw_losses, read_losses
+from benchmarks.loss_pictures import draw_losses, read_losses
 from pafpose.errors import PafposeError
 from tests.conftest import ROOT
 

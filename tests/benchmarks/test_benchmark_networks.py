@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pafpose.benchmarks.networks import RECIPES, networks_table
+from benchmarks.networks import RECIPES, networks_table
 from pafpose.config import conf_dir
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from pafpose.benchmarks import oracle as benchmark
+from benchmarks import oracle as benchmark
 from pafpose.config import load_config
-from pafpose.report import find_runs
-from tests.report.sweeps import make_run
+from pafpose.tools.report import find_runs
+from tests.tools.report.sweeps import make_run
 
 KEYS = ("AP", "APM", "APL", *(f"loss_{name}" for name in ("topology", "quantisation", "peaks", "grouping")))
 
@@ -24,7 +24,7 @@ def runs(monkeypatch):
         made.append((cfg.paf.width, settings.noise))
         return dict.fromkeys(KEYS, 0.5)
 
-    monkeypatch.setattr("pafpose.tasks.oracle.compute", compute)
+    monkeypatch.setattr("pafpose.cli.oracle.compute", compute)
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pafpose.benchmarks.overhead import BLOCK, measure, overhead_table
+from benchmarks.overhead import BLOCK, measure, overhead_table
 from pafpose.config import load_config
 
 # AdamW repeats itself bit by bit; Muon's matrix products round by where in memory their operands lie.

@@ -6,8 +6,8 @@ import re
 
 from PIL import Image
 
-from pafpose.benchmarks import target_pictures
-from pafpose.tasks.visualize import CHOICES
+from benchmarks import target_pictures
+from pafpose.cli.visualize import CHOICES
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "targets.md"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.benchmarks.targets import SIDE, _builder, _crowd, plain_targets, sizes_table, targets_table
+from benchmarks.targets import SIDE, _builder, _crowd, plain_targets, sizes_table, targets_table
 
 
 def test_candidates_draw_the_same(coco18, rng):

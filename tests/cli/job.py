@@ -15,9 +15,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from pafpose.cli.guard import guarded
 from pafpose.config import conf_dir
 from pafpose.errors import PafposeError
-from pafpose.utils.cli import guarded
 
 STARTED = time.monotonic()
 PATIENCE = 240  # s; then the test finds one process alone in the log, and says so

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 import pafpose
 from pafpose.config import conf_dir, plain
-from pafpose.report import ReportSettings, find_runs, write_report
+from pafpose.tools.report import ReportSettings, find_runs, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB = str(Path(__file__).with_name("job.py"))

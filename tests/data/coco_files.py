@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pafpose.data import formats
-from pafpose.data.index import PoseIndex
+from pafpose.data.annotations import formats
+from pafpose.data.annotations.index import PoseIndex
 from pafpose.skeleton import Skeleton
 
 SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")

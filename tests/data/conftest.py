@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pafpose.data.augment import AugmentSettings
 from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.photos.augment import AugmentSettings
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
 from tests.data.coco_files import person, six_points, write_split

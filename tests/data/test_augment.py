@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from pafpose import geometry
-from pafpose.data.augment import (
+from pafpose.data.photos.augment import (
     AugmentSettings,
     Draw,
     crop_matrix,
     draw_geometry,
 )
-from pafpose.data.colour import Photometric
+from pafpose.data.photos.colour import Photometric
 from pafpose.errors import PafposeError
 from tests.conftest import ROOT
 

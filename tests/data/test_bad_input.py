@@ -17,8 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pafpose.data import images as pictures
 from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.photos import images as pictures
 from pafpose.errors import PafposeError
 from tests.data.coco_files import person, six_points, write_split
 
@@ -319,8 +319,9 @@ def test_nothing_is_written_below_the_data_and_odd_paths_are_fine(root, make_dat
 def test_a_skipped_photo_neither_counts_twice_nor_is_asked_for(root, make_data, caplog):
     """The photo that stands in is scored once, and the unreadable one is no miss."""
     from pafpose.decode import Decoder, DecodeSettings
-    from pafpose.evaluation import EvaluateSettings, evaluate_network
     from pafpose.fields import Fields, People
+    from pafpose.inference.evaluate import evaluate_network
+    from pafpose.inference.settings import EvaluateSettings
 
     (root / "val2017" / BAD).unlink()
     data = make_data(root, on_error="skip")

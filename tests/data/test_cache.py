@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pafpose.data import cache
-from pafpose.data.cache import load, open_index, save
-from pafpose.data.index import PoseIndex, Ragged, pack_masks
+from pafpose.data.annotations import cache
+from pafpose.data.annotations.cache import load, open_index, save
+from pafpose.data.annotations.index import PoseIndex, Ragged, pack_masks
 from tests.conftest import skeleton_config
 from tests.data.coco_files import person, read_split, six_points, write_split
 
@@ -133,7 +133,7 @@ def test_a_process_killed_in_the_middle_leaves_no_poison(annotations, coco18, mo
     """The next one reads anew; what the killed one left is nobody's, and swept away when it is old."""
     code = f"""
 import os, pathlib
-from pafpose.data import cache
+from pafpose.data.annotations import cache
 from tests.conftest import skeleton_config
 from pafpose.skeleton import Skeleton
 from tests.data.test_cache import opened
@@ -207,14 +207,14 @@ def test_nobody_is_cached_too(tmp_path, coco18):
 OPEN = """
 import resource, sys, time
 from pathlib import Path
-from pafpose.data.cache import open_index
+from pafpose.data.annotations.cache import open_index
 from pafpose.skeleton import Skeleton
 from tests.conftest import skeleton_config
 skeleton = Skeleton.from_config(skeleton_config("coco18"))
 file = Path(sys.argv[1])
 def memory():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-import pafpose.data.regions
+import pafpose.data.photos.ignored
 before, start = memory(), time.perf_counter()
 index = open_index(file, file.parent, skeleton, read=lambda: sys.exit("read again"), cache="auto")
 assert index.keypoints.sum() > 0 and index.rle.values.sum() > 0 and index.boxes.sum() > 0

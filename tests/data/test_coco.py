@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from pafpose.data.coco import ground_truth
-from pafpose.data.images import stored_size
-from pafpose.data.index import count_labelled
+from pafpose.data.annotations.coco import ground_truth
+from pafpose.data.annotations.index import count_labelled
+from pafpose.data.photos.images import stored_size
 from pafpose.errors import PafposeError
 from tests.data.coco_files import COCO_NAMES, person, read_split, six_points, write_split
 

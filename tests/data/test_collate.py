@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pafpose.data.collate import collate
-from pafpose.data.records import Sample
+from pafpose.data.batch import Sample, collate
 
 
 def sample(height: int, width: int, people: int, image_id: int) -> Sample:

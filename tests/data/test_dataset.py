@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.data.images import reduction
+from pafpose.data.photos.images import reduction
 from pafpose.errors import PafposeError
 from tests.data.coco_files import COCO_NAMES, STILL, person, six_points, write_split
 

@@ -11,11 +11,11 @@ import yaml
 from PIL import Image
 
 import pafpose
-from pafpose.data.coco_tidy import BODY, FEET
+from pafpose.data.annotations.formats import find_reader, read_index
+from pafpose.data.annotations.formats.yolo import keypoint_names
+from pafpose.data.annotations.tidy import BODY, FEET
 from pafpose.data.datamodule import PoseDataModule
-from pafpose.data.formats import find_reader, read_index
-from pafpose.data.formats.yolo import keypoint_names
-from pafpose.data.images import upright_size
+from pafpose.data.photos.images import upright_size
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 from tests.conftest import skeleton_config

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pafpose.data.augment import AugmentSettings, crop_matrix, draw_geometry
-from pafpose.data.images import (
+from pafpose.data.photos.augment import AugmentSettings, crop_matrix, draw_geometry
+from pafpose.data.photos.images import (
     FILL,
     _Scratch,
     evaluation_input,

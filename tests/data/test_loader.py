@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from pafpose.data.loader import ResumableLoader
+from pafpose.data.resumable import ResumableLoader
 from pafpose.data.sampling import SeededSampler
 
 pytestmark = [

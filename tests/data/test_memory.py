@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pafpose
-from pafpose.data.collate import collate
+from pafpose.data.batch import collate
 from pafpose.data.sampling import Quota
 
 CROP = ["head.stride=8", "data.num_workers=1", "data.batch_size=4"]

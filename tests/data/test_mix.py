@@ -126,7 +126,7 @@ def test_bad_mixes_are_refused(roots, change, message):
 
 
 def test_only_data_modules_can_be_mixed():
-    draw = {"_target_": "pafpose.data.augment.Draw", "scale": 1.0, "degrees": 0.0, "shift": (0, 0)}
+    draw = {"_target_": "pafpose.data.photos.augment.Draw", "scale": 1.0, "degrees": 0.0, "shift": (0, 0)}
     with pytest.raises(PafposeError, match=r"data\.sets\.first: a Draw cannot be mixed"):
         _part("first", draw, flip=False)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.data.augment import AugmentSettings
-from pafpose.data.scene import Scene
+from pafpose.data.photos.augment import AugmentSettings
+from pafpose.data.photos.crop import Scene
 from pafpose.errors import PafposeError
 from tests.data.coco_files import COCO_NAMES, STILL, person, six_points, write_split
 from tests.data.test_dataset import centroid, dot
@@ -242,7 +242,7 @@ def test_bad_settings_name_the_key(key, value, message):
 
 
 def test_colour_is_one_linear_map_within_its_ranges():
-    from pafpose.data.colour import ColourSettings, change_colour, colour_map
+    from pafpose.data.photos.colour import ColourSettings, change_colour, colour_map
 
     rng = np.random.default_rng(0)
     still = ColourSettings(p=1, brightness=0, contrast=0, saturation=0, hue=0)
@@ -273,7 +273,7 @@ def test_colour_is_one_linear_map_within_its_ranges():
 @pytest.mark.parametrize("size", [(1, 1), (9, 7), (64, 48)])
 def test_the_colour_map_is_the_formula(size):
     """Brightness times contrast about the mean of every eighth row and column; chroma turned in YIQ."""
-    from pafpose.data.colour import ColourSettings, change_colour, colour_map
+    from pafpose.data.photos.colour import ColourSettings, change_colour, colour_map
 
     rng = np.random.default_rng(1)
     to_yiq = np.array(((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))

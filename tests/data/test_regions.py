@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pafpose import geometry
-from pafpose.data.augment import AugmentSettings, crop_matrix, draw_geometry
-from pafpose.data.regions import Roles, assign_roles, ignored_cells
-from pafpose.data.runs import run_ends
+from pafpose.data.photos.augment import AugmentSettings, crop_matrix, draw_geometry
+from pafpose.data.photos.ignored import Roles, assign_roles, ignored_cells
+from pafpose.data.photos.run_lengths import run_ends
 from pafpose.targets.settings import MaskSettings
 from tests.data.coco_files import person, read_split, six_points, write_split
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.data.index import pack_masks
+from pafpose.data.annotations.index import pack_masks
 from pafpose.data.sampling import (
     Quota,
     SeededSampler,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.benchmarks.decode_pictures import decode_steps
+from benchmarks.decode_pictures import decode_steps
 from pafpose.decode import Decoder, DecodeSettings
 from pafpose.errors import PafposeError
 

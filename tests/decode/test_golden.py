@@ -12,7 +12,7 @@ import torch
 from pafpose import geometry
 from pafpose.config import load_config, settings
 from pafpose.decode import Decoder, DecodeSettings
-from pafpose.evaluation import to_photo
+from pafpose.fields import to_photo
 from pafpose.metrics import KeypointAP, people_to_coco
 from pafpose.skeleton import Skeleton
 from tests.conftest import skeleton_config

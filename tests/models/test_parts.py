@@ -15,7 +15,7 @@ from pafpose.models.backbones.dense import DenseBackbone
 from pafpose.models.backbones.small import SmallBackbone
 from pafpose.models.heads.single import SingleHead
 from pafpose.models.parts import Parts, Twins
-from pafpose.utils.threads import side_by_side
+from pafpose.runtime.threads import side_by_side
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pafpose.data.images import load_image
+from pafpose.data.photos.images import load_image
 from pafpose.viz.sheets import Panel, figure, save_figure, save_picture, tile
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pafpose.models.backbones.base import Backbone
 from pafpose.models.backbones.weights import StateDict, fetch, load_exactly, read_file
-from pafpose.models.heads.start import gaussian, kaiming
+from pafpose.models.initialisation import gaussian, kaiming
 from pafpose.models.layers import activation, choice, conv
 
 PLAN = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool", 512, 512)

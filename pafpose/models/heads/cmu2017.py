@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
-from pafpose.models.heads.start import gaussian, start
+from pafpose.models.initialisation import gaussian, start
 from pafpose.models.layers import conv
 
 
@@ -27,7 +27,7 @@ class CMU2017(nn.Module):
     """Stage 1: three 3x3 and a 1x1 of 512; each later stage: five 7x7 and a 1x1 of 128, on features + fields.
 
     ``norm`` puts BatchNorm behind every hidden convolution. ``background``: the last heatmap channel is the
-    background; ``init``: see ``pafpose.models.heads.start``.
+    background; ``init``: see ``pafpose.models.initialisation``.
     """
 
     def __init__(

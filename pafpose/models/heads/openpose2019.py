@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
-from pafpose.models.heads.start import start, xavier
+from pafpose.models.initialisation import start, xavier
 from pafpose.models.layers import conv
 
 

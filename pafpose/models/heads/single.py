@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
-from pafpose.models.heads.start import empty_scene
+from pafpose.models.initialisation import empty_scene
 from pafpose.models.layers import Residual, conv
 
 

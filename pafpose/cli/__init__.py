@@ -1,0 +1,1 @@
+"""One module per command; each works without Hydra too. ``scripts/*.py`` are doors to them."""

@@ -1,8 +1,0 @@
-"""Public weights of other projects, turned into checkpoints of ours."""
-
-from __future__ import annotations
-
-from pafpose.convert.convert import convert_weights, guess_layout, read_weights
-from pafpose.convert.layouts import LAYOUTS, Layer, Layout
-
-__all__ = ["LAYOUTS", "Layer", "Layout", "convert_weights", "guess_layout", "read_weights"]

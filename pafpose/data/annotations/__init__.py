@@ -1,0 +1,1 @@
+"""Annotation files: read, brought to one form, indexed and cached."""

@@ -1,0 +1,192 @@
+"""YOLO-pose text labels: ``images/`` beside ``labels/*.txt`` with shares of the photo's sides.
+
+A line is a person: class, box centre x, y, width, height, then x, y (and v) of every keypoint. Multiplied by
+the sides of the photo (turned upright, as Ultralytics reads it) they are COCO's pixel coordinates again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pafpose.data.annotations.tidy import BODY
+from pafpose.data.photos.images import upright_size
+from pafpose.errors import PafposeError
+from pafpose.skeleton import Skeleton
+
+Json = dict[str, Any]
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+def read_yolo(annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
+    """The labels of a folder of photos (or of a text file that lists photos); ``annotations`` is the yaml.
+
+    Keypoint names come from the yaml (``kpt_names``); without them from COCO, or from the skeleton, when
+    number and ``flip_idx`` agree. A photo without label file shows nobody.
+    """
+    description = _load_yaml(annotations)
+    count, numbers = _shape(description, annotations)
+    names = keypoint_names(description, count, skeleton, annotations)
+    folder, files = _list_photos(photos)
+    ids = _ids(files)
+    content: Json = {"images": [], "annotations": [], "categories": _categories(description, names)}
+    for number, file in zip(ids, files, strict=True):
+        photo: Json = {"id": number, "file_name": file}
+        content["images"].append(photo)
+        label = label_file(folder / file)
+        rows = _rows(label, 5 + numbers * count)
+        try:
+            height, width = upright_size(folder / file)
+        except PafposeError:
+            continue  # complained of, or left out, when the photo's size is needed
+        photo |= {"height": height, "width": width}
+        for row in rows:
+            person = _person(row, (width, height), numbers)
+            content["annotations"].append(
+                {"id": len(content["annotations"]) + 1, "image_id": number, **person}
+            )
+    return content
+
+
+def label_file(photo: Path) -> Path:
+    """``labels/x.txt`` for ``images/x.jpg``; without such a folder, beside the photo.
+
+    >>> label_file(Path("set/images/train/1.jpg")).as_posix()
+    'set/labels/train/1.txt'
+    """
+    parts = list(photo.parts)
+    for n in range(len(parts) - 2, -1, -1):
+        if parts[n] == "images":
+            parts[n] = "labels"
+            break
+    return Path(*parts).with_suffix(".txt")
+
+
+def keypoint_names(description: Mapping[str, Any], count: int, skeleton: Skeleton, path: Path) -> list[str]:
+    """Names in the order of the labels; ``flip_idx``, where given, must exchange left and right by name."""
+    flip = description.get("flip_idx")
+    given = description.get("kpt_names")
+    if given:
+        rows = list(given.values()) if isinstance(given, Mapping) else list(given)
+        names = [str(n) for n in (rows[0] if rows and not isinstance(rows[0], str) else rows)]
+        if len(names) != count:
+            raise PafposeError(f"{path}: kpt_names has {len(names)} names, kpt_shape says {count} keypoints")
+        return names
+    own = [skeleton.keypoints[k] for k in skeleton.scored]
+    known = list(BODY) if count == len(BODY) and (flip is None or list(flip) == _mirror(BODY)) else own
+    if len(known) != count or (flip is not None and list(flip) != _flip_of(known, skeleton)):
+        raise PafposeError(
+            f"{path}: cannot tell the names of its {count} keypoints (flip_idx {flip}): they are neither "
+            f"COCO's nor skeleton {skeleton.name}'s {len(own)}; add them as 'kpt_names: {{0: [nose, ...]}}'"
+        )
+    return known
+
+
+def _mirror(names: Sequence[str]) -> list[int]:
+    swap = {"left": "right", "right": "left"}
+    place = {name: n for n, name in enumerate(names)}
+    partners = ["_".join([swap.get(word, word) for word in name.split("_")]) for name in names]
+    return [place.get(partner, n) for n, partner in enumerate(partners)]
+
+
+def _flip_of(names: Sequence[str], skeleton: Skeleton) -> list[int]:
+    if not set(names) <= set(skeleton.keypoints):
+        return _mirror(names)
+    place = {name: n for n, name in enumerate(names)}
+    return [place[skeleton.keypoints[skeleton.flip_keypoints[skeleton.index(name)]]] for name in names]
+
+
+def _load_yaml(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise PafposeError(
+            f"{path}: not a readable YOLO data yaml ({error}); point data.train_annotations and "
+            "data.val_annotations at it, relative to data.root"
+        ) from error
+    if not isinstance(content, Mapping) or "kpt_shape" not in content:
+        raise PafposeError(f"{path}: lacks kpt_shape: [keypoints, 2 or 3], so these are no pose labels")
+    return content
+
+
+def _shape(description: Mapping[str, Any], path: Path) -> tuple[int, int]:
+    shape = description["kpt_shape"]
+    if not isinstance(shape, list) or len(shape) != 2 or shape[1] not in (2, 3):
+        raise PafposeError(f"{path}: kpt_shape is {shape}; give [number of keypoints, 2 or 3]")
+    return int(shape[0]), int(shape[1])
+
+
+def _list_photos(photos: Path) -> tuple[Path, list[str]]:
+    """The folder, and the sorted photos relative to it."""
+    if photos.is_dir():
+        found = [path for path in photos.rglob("*") if path.suffix.lower() in SUFFIXES]
+        return photos, sorted(path.relative_to(photos).as_posix() for path in found)
+    try:
+        lines = photos.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise PafposeError(
+            f"photos not found: looked for {photos.absolute()}; give a folder, or a .txt file that lists "
+            "photos, as data.train_images and data.val_images, relative to data.root"
+        ) from error
+    return photos.parent, sorted(line.strip().removeprefix("./") for line in lines if line.strip())
+
+
+def _ids(files: Sequence[str]) -> list[int]:
+    """The numbers that the files are called by, as COCO's are, when all are; else 1, 2, ..."""
+    stems = [Path(file).stem for file in files]
+    if all(stem.isascii() and stem.isdigit() for stem in stems) and len({int(s) for s in stems}) == len(
+        stems
+    ):
+        return [int(stem) for stem in stems]
+    return list(range(1, len(files) + 1))
+
+
+def _categories(description: Mapping[str, Any], names: list[str]) -> list[Json]:
+    classes = description.get("names") or {0: "person"}
+    rows = classes.items() if isinstance(classes, Mapping) else enumerate(classes)
+    return [{"id": int(n), "name": str(name), "keypoints": names} for n, name in rows]
+
+
+def _rows(path: Path, length: int) -> np.ndarray:
+    """(people, length) numbers of a label file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return np.zeros((0, length))
+    except (OSError, ValueError) as error:
+        raise PafposeError(f"{path}: cannot read the labels: {error}") from error
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            values = [float(word) for word in words]
+        except ValueError as error:
+            raise PafposeError(f"{path}, line {number}: {error}; only numbers belong there") from error
+        if len(values) != length:
+            raise PafposeError(
+                f"{path}, line {number}: {len(values)} numbers, but class, box and the keypoints of "
+                f"kpt_shape make {length}; correct the line or kpt_shape"
+            )
+        rows.append(values)
+    return np.array(rows, float).reshape(-1, length)
+
+
+def _person(row: np.ndarray, sides: tuple[int, int], numbers: int) -> Json:
+    scale = np.array(sides, float)
+    centre, size = row[1:3] * scale, row[3:5] * scale
+    points = row[5:].reshape(-1, numbers)
+    seen = (points[:, :2] > 0).any(-1) & (points[:, :2] >= 0).all(-1)
+    v = points[:, 2] if numbers == 3 else np.where(seen, 2.0, 0.0)
+    keypoints = np.c_[points[:, :2] * scale, v]
+    return {
+        "category_id": int(row[0]),
+        "bbox": [*(centre - size / 2).tolist(), *size.tolist()],
+        "keypoints": np.where(v[:, None] > 0, keypoints, 0.0).ravel().tolist(),
+    }

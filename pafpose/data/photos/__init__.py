@@ -1,0 +1,1 @@
+"""Photos: read, cropped, augmented, and which of their cells the loss ignores."""

@@ -1,0 +1,69 @@
+"""From a composed config to objects: build_* and nothing else."""
+
+from __future__ import annotations
+
+from pafpose.config import Config, build, plain, settings
+from pafpose.data.base import PoseLoaders
+from pafpose.data.photos.augment import AugmentSettings
+from pafpose.data.photos.fit import PhotoFit
+from pafpose.decode import Decoder, DecodeSettings
+from pafpose.models import PoseNetwork
+from pafpose.skeleton import Skeleton
+from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings, TargetBuilder
+
+
+def build_skeleton(cfg: Config) -> Skeleton:
+    """The skeleton with the parts that ``paf.limbs`` chose; ``.limbs`` are index pairs in PAF order."""
+    return Skeleton.from_config(plain(cfg["skeleton"]), limbs=plain(cfg["paf"])["limbs"])
+
+
+def build_targets(cfg: Config) -> TargetBuilder:
+    """The renderer of ground truth: ``targets(keypoints, size=(H, W), boxes=None, ignore=None)``."""
+    return TargetBuilder(
+        build_skeleton(cfg),
+        heatmap=settings(HeatmapSettings, cfg["heatmap"], "heatmap"),
+        paf=settings(PafSettings, cfg["paf"], "paf"),
+        mask=settings(MaskSettings, cfg["mask"], "mask"),
+        stride=int(cfg["head"]["stride"]),
+    )
+
+
+def build_decoder(cfg: Config) -> Decoder:
+    """The decoder: ``decoder(heatmaps, pafs)`` of one picture gives people in input pixels."""
+    return Decoder(
+        build_skeleton(cfg),
+        settings(DecodeSettings, cfg["decode"], "decode"),
+        stride=int(cfg["head"]["stride"]),
+        heatmap_sigma=float(cfg["heatmap"]["sigma"]),
+        background=cfg["heatmap"]["background"] != "none",
+    )
+
+
+def build_datamodule(cfg: Config) -> PoseLoaders:
+    """Loaders of one data set; complains of missing files in ``setup()``, not here."""
+    return build(
+        cfg["data"],
+        skeleton=build_skeleton(cfg),
+        augment=settings(AugmentSettings, cfg["augment"], "augment"),
+        mask=settings(MaskSettings, cfg["mask"], "mask"),
+        evaluate=PhotoFit(cfg["evaluate"]["input_size"], cfg["evaluate"]["fit"]),
+        stride=int(cfg["head"]["stride"]),
+        seed=cfg["seed"],
+    )
+
+
+def build_network(cfg: Config, *, trusted: bool = True) -> PoseNetwork:
+    """The network: (B, 3, H, W) RGB, uint8 or float 0..255, to a list of stages."""
+    skeleton = build_skeleton(cfg)
+    background = cfg["heatmap"]["background"] != "none"
+    stride = int(cfg["head"]["stride"]) * int(cfg["head"].get("shuffle", 1))  # of the features
+    backbone = build(cfg["backbone"], stride=stride, trusted=trusted)
+    head = build(
+        cfg["head"],
+        in_channels=backbone.out_channels,
+        num_heatmaps=skeleton.num_keypoints + background,
+        num_pafs=2 * skeleton.num_limbs,
+        background=background,
+        trusted=trusted,
+    )
+    return PoseNetwork(backbone, head)

@@ -1,0 +1,1 @@
+"""From photos to people: views, predictor, evaluation of a split, saved fields."""

@@ -1,8 +1,0 @@
-"""How well a perfect network could do: ground truth through targets and decoder, and what bounds it."""
-
-from pafpose.oracle.bounds import BOUNDS
-from pafpose.oracle.run import OracleResult, run_oracle
-from pafpose.oracle.scenes import Scene, read_scenes
-from pafpose.oracle.settings import OracleSettings
-
-__all__ = ["BOUNDS", "OracleResult", "OracleSettings", "Scene", "read_scenes", "run_oracle"]

@@ -1,0 +1,1 @@
+"""How code meets the machine: compiled kernels, precision, memory, files, logs, the state of a run."""

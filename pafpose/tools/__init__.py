@@ -1,0 +1,1 @@
+"""What helps beside training: auditing data, oracle, reports, converting public weights."""

@@ -1,0 +1,99 @@
+"""Encode, perturb, decode: detections of a perfect network and of every bound."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pafpose.decode import Decoder
+from pafpose.fields import People, to_photo
+from pafpose.metrics.coco_ap import Detection, people_to_coco
+from pafpose.skeleton import Skeleton
+from pafpose.targets import TargetBuilder
+from pafpose.tools.oracle.bounds import BOUNDS, bounded_people, match_peaks
+from pafpose.tools.oracle.perturb import add_noise, blur, drop_keypoints
+from pafpose.tools.oracle.scenes import Scene, batches, stack
+from pafpose.tools.oracle.settings import OracleSettings
+
+MATCH_CELLS = 2  # a peak farther than this from every keypoint is nobody's
+
+
+@dataclass
+class OracleResult:
+    """COCO detections in photo pixels: of the decoded fields, and of the bounds (when asked for)."""
+
+    decoded: list[Detection] = field(default_factory=list)
+    bounds: dict[str, list[Detection]] = field(default_factory=lambda: {bound: [] for bound in BOUNDS})
+
+
+def run_oracle(
+    scenes: Sequence[Scene],
+    targets: TargetBuilder,
+    decoder: Decoder,
+    *,
+    peaks: Decoder | None,
+    settings: OracleSettings,
+    seed: int,
+) -> OracleResult:
+    """Every scene through ``targets`` and ``decoder``; ``peaks``, of ``peak_decoder``, is for the bounds."""
+    result = OracleResult()
+    for batch in batches(scenes):
+        heatmaps, pafs = perturbed_fields(batch, targets, settings=settings, seed=seed)
+        valid = torch.tensor([scene.valid for scene in batch])
+        decoded = decoder.decode_batch(heatmaps, pafs, valid)
+        for scene, people in zip(batch, decoded, strict=True):
+            result.decoded += _detections(people, scene, decoder.skeleton)
+        if peaks is None:
+            continue
+        singles = peaks.decode_batch(heatmaps, torch.zeros_like(pafs), valid)
+        for scene, single in zip(batch, singles, strict=True):
+            for bound, bounded in _bounds(scene, single, decoder).items():
+                result.bounds[bound] += people_to_coco(bounded, scene.image_id, decoder.skeleton)
+    return result
+
+
+def perturbed_fields(
+    batch: Sequence[Scene], targets: TargetBuilder, *, settings: OracleSettings, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Heatmaps and PAFs of scenes of equal size: keypoints dropped, drawn, blurred, noise added."""
+    keypoints = [
+        drop_keypoints(scene.placed, settings.drop, seed=seed, image_id=scene.image_id) for scene in batch
+    ]
+    fields = targets(stack(keypoints), size=batch[0].size, boxes=stack([scene.boxes for scene in batch]))
+    if not (settings.blur or settings.noise):
+        return fields.heatmaps, fields.pafs
+    both = blur(torch.cat([fields.heatmaps, fields.pafs], 1), settings.blur / targets.stride)
+    for row, scene in zip(both, batch, strict=True):
+        row.copy_(add_noise(row, settings.noise, seed=seed, image_id=scene.image_id))
+    heatmaps, pafs = both.split([fields.heatmaps.shape[1], fields.pafs.shape[1]], 1)
+    return heatmaps.contiguous(), pafs.contiguous()
+
+
+def peak_decoder(decoder: Decoder, *, heatmap_sigma: float, background: bool) -> Decoder:
+    """A decoder that, shown no PAFs, gives every peak as a person of one keypoint."""
+    alone = dataclasses.replace(decoder.settings, min_keypoints=1, min_score=0.0, near=0.0)
+    return Decoder(
+        decoder.skeleton, alone, stride=decoder.stride, heatmap_sigma=heatmap_sigma, background=background
+    )
+
+
+def _detections(people: People, scene: Scene, skeleton: Skeleton) -> list[Detection]:
+    return people_to_coco(to_photo(people, scene.matrix), scene.image_id, skeleton)
+
+
+def _bounds(scene: Scene, singles: People, decoder: Decoder) -> dict[str, People]:
+    """Bounds in photo pixels; peaks are told apart in input pixels, where a cell has one size."""
+    points = singles.keypoints.numpy()
+    peaks = [points[points[:, k, 2] > 0, k, :2] for k in range(points.shape[1])]
+    matched = match_peaks(scene.placed, peaks, radius=MATCH_CELLS * decoder.stride)
+    found = np.concatenate([np.nan_to_num(matched), ~np.isnan(matched[..., :1])], -1).astype(np.float32)
+    moved = to_photo(People(torch.from_numpy(found), torch.zeros(len(found))), scene.matrix)
+    matched = np.where(np.isnan(matched), np.nan, moved.keypoints[..., :2].numpy())
+    return bounded_people(
+        scene.keypoints, matched, decoder.skeleton, min_keypoints=decoder.settings.min_keypoints
+    )

@@ -1,0 +1,111 @@
+"""Annotations as the network would meet them: people in input pixels, photo by photo; no picture is read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pafpose.data.annotations.coco import ground_truth
+from pafpose.data.annotations.index import PoseIndex
+from pafpose.data.base import PoseLoaders
+from pafpose.data.photos.ignored import assign_roles
+from pafpose.geometry import letterbox, pad_to_multiple, transform_boxes, transform_points
+
+BATCH = 16  # photos whose fields are in memory at once
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The drawn people of one photo; keypoints that are no targets have v = 0."""
+
+    image_id: int
+    keypoints: np.ndarray  # (P, K, 3) float32, photo px
+    placed: np.ndarray  # (P, K, 3) float32, input px
+    boxes: np.ndarray  # (P, 4) float32, x, y, w, h in input px
+    matrix: np.ndarray  # (2, 3) photo -> input
+    valid: tuple[int, int]  # (height, width) px of the photo's part of the input
+    size: tuple[int, int]  # (height, width) px of the input, multiples of the stride
+
+
+def read_scenes(data: PoseLoaders, splits: Sequence[str]) -> tuple[list[Scene], dict[str, Any]]:
+    """The photos of the splits with labelled people to draw, and the COCO ground truth of all photos.
+
+    Photos are numbered anew, from 1, so that the splits of one data set cannot clash. Only annotation
+    files are needed. Raises ``PafposeError`` when one is missing.
+    """
+    data.prepare_data()
+    scenes: list[Scene] = []
+    truth: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    for split in splits:
+        index = data.read_split(split, photos=False)
+        offset = len(truth["images"])
+        scenes += _scenes(index, data, offset)
+        _append(truth, _renumber(ground_truth(index, data.skeleton), index, offset))
+    return scenes, truth
+
+
+def batches(scenes: Sequence[Scene]) -> Iterator[list[Scene]]:
+    """Scenes of equal input size, up to ``BATCH`` at a time."""
+    by_size: dict[tuple[int, int], list[Scene]] = defaultdict(list)
+    for scene in scenes:
+        by_size[scene.size].append(scene)
+    for group in by_size.values():
+        for start in range(0, len(group), BATCH):
+            yield group[start : start + BATCH]
+
+
+def stack(people: Sequence[np.ndarray]) -> Tensor:
+    """Arrays ``(P_i, ...)`` as ``(B, max P, ...)``, padded with zeros."""
+    most = max(len(group) for group in people)
+    out = np.zeros((len(people), most, *people[0].shape[1:]), np.float32)
+    for row, group in zip(out, people, strict=True):
+        row[: len(group)] = group
+    return torch.from_numpy(out)
+
+
+def _scenes(index: PoseIndex, data: PoseLoaders, offset: int) -> Iterator[Scene]:
+    drawn = assign_roles(index, data.skeleton, data.mask).drawn
+    least = 1 if data.mask.occluded_keypoints else 2
+    for photo in range(len(index)):
+        people = index.people(photo)
+        if not drawn[people].any():
+            continue
+        keypoints = index.keypoints[people][drawn[people]].copy()
+        keypoints[keypoints[..., 2] < least] = 0
+        height, width = index.size(photo)
+        matrix, valid = letterbox(width, height, input_size=data.evaluate.input_size, fit=data.evaluate.fit)
+        yield Scene(
+            image_id=offset + photo + 1,
+            keypoints=keypoints,
+            placed=_place(keypoints, matrix),
+            boxes=transform_boxes(matrix, index.boxes[people][drawn[people]]).astype(np.float32),
+            matrix=matrix,
+            valid=valid,
+            size=(pad_to_multiple(valid[0], data.stride), pad_to_multiple(valid[1], data.stride)),
+        )
+
+
+def _place(keypoints: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    xy = transform_points(matrix, keypoints[..., :2]).astype(np.float32)
+    return np.concatenate([xy, keypoints[..., 2:]], -1)
+
+
+def _renumber(truth: dict[str, Any], index: PoseIndex, offset: int) -> dict[str, Any]:
+    number = {int(old): offset + n + 1 for n, old in enumerate(index.ids)}
+    for image in truth["images"]:
+        image["id"] = number[image["id"]]
+    for annotation in truth["annotations"]:
+        annotation["image_id"] = number[annotation["image_id"]]
+    return truth
+
+
+def _append(truth: dict[str, Any], more: dict[str, Any]) -> None:
+    truth["images"] += more["images"]
+    truth["annotations"] += more["annotations"]
+    truth["categories"] = more["categories"]

@@ -1,0 +1,1 @@
+"""Training: the run, the Lightning module, optimisers, schedules and callbacks."""

@@ -1,0 +1,53 @@
+"""What is typed goes on top of the checkpoint's config, and nothing else does."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from pafpose.cli.checkpoint import apply_overrides, load_checkpoint
+from pafpose.config import load_config, plain
+from pafpose.errors import PafposeError
+
+
+@functools.cache
+def stored():
+    """What a checkpoint could hold; nobody may change it."""
+    return plain(
+        load_config(["data=coco", "data.root=/own", "evaluate.input_size=96", "decode.min_keypoints=5"])
+    )
+
+
+def applied(*overrides):
+    return apply_overrides(stored(), load_config(list(overrides), name="evaluate"), overrides)
+
+
+def test_nothing_typed_changes_nothing():
+    assert applied() == stored()
+    assert applied("ckpt_path=x")["data"] == stored()["data"]
+
+
+def test_values_and_groups_go_on_top():
+    config = applied("data.limit_val=7", "decode=coco", "evaluate.flip=true")
+    assert config["data"] == stored()["data"] | {"limit_val": 7}
+    assert config["evaluate"] == stored()["evaluate"] | {"flip": True}
+    assert config["decode"] == plain(load_config(["decode=coco"]).decode)
+
+
+def test_a_group_comes_before_its_values_whatever_the_order():
+    config = applied("data.root=/other", "data=coco")
+    assert config["data"] == plain(load_config(["data=coco", "data.root=/other"]).data)
+
+
+@pytest.mark.parametrize("choice", ["backbone=vgg19", "head.stride=4", "skeleton=coco17", "paf.limbs=tree"])
+def test_what_the_weights_fix_is_refused(choice):
+    with pytest.raises(PafposeError, match="trained with its own"):
+        apply_overrides(stored(), load_config(name="evaluate"), [choice])
+
+
+def test_recipes_and_missing_paths_are_explained():
+    with pytest.raises(PafposeError, match="its own recipe"):
+        applied("experiment=quickstart")
+    with pytest.raises(PafposeError, match="ckpt_path is missing"):
+        load_checkpoint(load_config(name="evaluate"))
