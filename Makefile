@@ -29,10 +29,11 @@ test-all: $(VENV)/installed ## the default and the slow tests, sweep engines inc
 soak: $(VENV)/installed ## fuzzing, kills and long loads
 	$(BIN)/python -m pytest -m soak
 
-lint: $(VENV)/installed ## ruff and mypy
+lint: $(VENV)/installed ## ruff, mypy and import-linter
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
 
 pictures: $(VENV)/installed ## draw the pictures of docs anew
 	$(BIN)/python -m benchmarks.target_pictures docs/images/targets
