@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+import numba
 import numpy as np
 import pytest
 
@@ -17,6 +18,32 @@ def test_cell_centre_is_the_mean_of_its_pixels(stride: int) -> None:
         pixels = np.arange(cell * stride, (cell + 1) * stride)
         assert geo.cell_to_px(cell, stride) == pixels.mean()
         assert geo.px_to_cell(pixels.mean(), stride) == cell
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 8])
+def test_kernels_share_the_rule_of_cells(stride: int) -> None:
+    @numba.njit
+    def compiled(value: float, stride: int) -> tuple[float, float, int]:
+        return geo.cell_to_px(value, stride), geo.px_to_cell(value, stride), geo.cell_to_mask_px(2, stride)
+
+    for value in (-7.25, 0.0, 0.1, 91.3):
+        plain = geo.cell_to_px(value, stride), geo.px_to_cell(value, stride), geo.cell_to_mask_px(2, stride)
+        assert compiled(value, stride) == plain
+
+
+def test_a_mask_is_read_at_a_pixel_in_the_middle_of_the_cell() -> None:
+    for stride in (1, 2, 3, 4, 8):
+        for cell in range(4):
+            assert abs(geo.cell_to_mask_px(cell, stride) - geo.cell_to_px(cell, stride)) <= 0.5
+
+
+def test_boxes_of_coco_files_shift_by_half_a_pixel() -> None:
+    whole = np.array([[0.0, 0.0, 640.0, 480.0]])
+    ours = geo.box_from_corner_frame(whole)
+    assert ours.tolist() == [[-0.5, -0.5, 640.0, 480.0]]
+    assert np.array_equal(geo.box_to_corner_frame(ours), whole)
+    half = geo.box_to_corner_frame(geo.transform_boxes(geo.resize(0.5), ours))
+    assert half.tolist() == [[0.0, 0.0, 320.0, 240.0]]
 
 
 def test_field_size_refuses_what_is_not_a_multiple() -> None:
