@@ -17,8 +17,8 @@ import pafpose
 from pafpose.config import plain
 from pafpose.errors import PafposeError
 from pafpose.training import time_budget as pace
-from pafpose.training.optim import cosine
 from pafpose.training.run import alone, build_trainer
+from pafpose.training.schedules import cosine
 from pafpose.training.time_budget import Deadline
 
 PLANNED = 200
