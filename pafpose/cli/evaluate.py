@@ -104,9 +104,7 @@ def _decode_again(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> Ev
     OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
     skeleton, decoder = factory.build_skeleton(config), factory.build_decoder(config)
     started = time.perf_counter()
-    metrics, detections = evaluate_saved(
-        saved, decoder, skeleton=skeleton, device=choose_device(cfg.device), backend=cfg.evaluate.backend
-    )
+    metrics, detections = evaluate_saved(saved, decoder, skeleton=skeleton, device=choose_device(cfg.device))
     metrics["seconds"] = time.perf_counter() - started
     return Evaluated(str(saved.folder), metrics, detections, saved.ground_truth, skeleton)
 

@@ -62,7 +62,7 @@ def evaluate_network(
             detections += people_to_coco(to_photo(found, matrix), image_id, skeleton)
         decoding += time.perf_counter() - started
     started = time.perf_counter()
-    metrics = coco_ap(detections, photos_of(ground_truth, seen), skeleton, backend=settings.backend)
+    metrics = coco_ap(detections, photos_of(ground_truth, seen), skeleton)
     metrics |= {"photos": float(len(photos)), "people": float(len(detections))}
     metrics |= {"seconds_decode": decoding, "seconds_metrics": time.perf_counter() - started}
     return metrics, detections, photos

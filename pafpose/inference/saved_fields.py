@@ -112,7 +112,6 @@ def evaluate_saved(
     *,
     skeleton: Skeleton,
     device: torch.device | str = "cpu",
-    backend: str = "fast",
 ) -> tuple[dict[str, float], list[Detection]]:
     """What ``evaluate_network`` returns, from fields on disk; ``seconds_decode`` includes reading them."""
     decoder.warm_up()
@@ -120,7 +119,7 @@ def evaluate_saved(
     found = list(saved.detect(decoder, skeleton, device=device))
     detections = [detection for photo in found for detection in photo]
     decoded = time.perf_counter()
-    metrics = coco_ap(detections, saved.ground_truth, skeleton, backend=backend)
+    metrics = coco_ap(detections, saved.ground_truth, skeleton)
     metrics |= {"photos": float(len(found)), "people": float(len(detections))}
     metrics |= {"seconds_decode": decoded - started, "seconds_metrics": time.perf_counter() - decoded}
     return metrics, detections

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from pafpose.data.photos.fit import PhotoFit
 from pafpose.errors import PafposeError
-from pafpose.metrics.coco_ap import BACKENDS
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,11 @@ class EvaluateSettings(PhotoFit):
     fields: str | None = None  # a folder of saved fields, decoded instead of running a network
     detail: str = "total"  # total | full
     errors: bool = False
-    backend: str = "fast"  # fast | pycocotools
 
     def __post_init__(self) -> None:
         super().__post_init__()
         scales = self.scales if isinstance(self.scales, Sequence) else (self.scales,)
         object.__setattr__(self, "scales", tuple(float(scale) for scale in scales))
-        if self.backend not in BACKENDS:
-            raise PafposeError(f"evaluate.backend={self.backend!r}: choose one of {', '.join(BACKENDS)}")
         if self.detail not in ("total", "full"):
             raise PafposeError(f"evaluate.detail={self.detail!r}: choose 'total' or 'full'")
         if not self.scales or not all(0 < scale < math.inf for scale in self.scales):

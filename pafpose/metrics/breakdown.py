@@ -17,8 +17,6 @@ def ap_by_keypoint(
     detections: Sequence[Detection],
     ground_truth: Mapping[str, Any],
     skeleton: Skeleton,
-    *,
-    max_dets: int = 20,
 ) -> dict[str, float]:
     """AP when one keypoint alone is annotated and asked for; people without it are left out.
 
@@ -33,7 +31,7 @@ def ap_by_keypoint(
         truth = _keep_keypoint(ground_truth, list(names).index(name))
         if _anybody(truth):
             found = [d for d in detections if d["keypoints"][3 * place + 2] > 0]
-            result[f"AP_{name}"] = coco_ap(found, truth, skeleton, max_dets=max_dets, areas=("all",))["AP"]
+            result[f"AP_{name}"] = coco_ap(found, truth, skeleton, areas=("all",))["AP"]
     return result
 
 
@@ -41,8 +39,6 @@ def ap_by_crowd(
     detections: Sequence[Detection],
     ground_truth: Mapping[str, Any],
     skeleton: Skeleton,
-    *,
-    max_dets: int = 20,
 ) -> dict[str, float]:
     """AP over the photos of each level of ``crowd_index``; levels where nobody is annotated are left out."""
     index = crowd_index(ground_truth)
@@ -52,7 +48,7 @@ def ap_by_crowd(
         truth = only_photos(ground_truth, photos)
         if _anybody(truth):
             found = [d for d in detections if d["image_id"] in photos]
-            result[f"AP_{level}"] = coco_ap(found, truth, skeleton, max_dets=max_dets, areas=("all",))["AP"]
+            result[f"AP_{level}"] = coco_ap(found, truth, skeleton, areas=("all",))["AP"]
     return result
 
 

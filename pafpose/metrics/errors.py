@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pafpose.metrics.coco_ap import Detection, coco_ap, scored_annotations
+from pafpose.metrics.coco_ap import MAX_DETS, Detection, coco_ap, scored_annotations
 from pafpose.skeleton import Skeleton
 
 KINDS = ("good", "jitter", "inversion", "swap", "missed")
@@ -78,10 +78,8 @@ def error_report(
     detections: Sequence[Detection],
     ground_truth: Mapping[str, Any],
     skeleton: Skeleton,
-    *,
-    max_dets: int = 20,
 ) -> ErrorReport:
-    """Classify the best ``max_dets`` people of every photo; both arguments as for ``coco_ap``.
+    """Classify the best 20 people of every photo; both arguments as for ``coco_ap``.
 
     Putting an error right moves the keypoints to their true places, drops background people, leaves unseen
     ones out of the ground truth, or ranks people by their true OKS, everything else as it was.
@@ -94,13 +92,13 @@ def error_report(
     matches: list[_Match] = []
     background: set[int] = set()
     for photo, found in by_photo.items():
-        best = sorted(found, key=lambda n: -detections[n]["score"])[:max_dets]
+        best = sorted(found, key=lambda n: -detections[n]["score"])[:MAX_DETS]
         own, lost = _match_photo(best, detections, truths[photo], skeleton)
         matches += own
         background |= lost
     seen = {match.annotation for match in matches}
     people = {n for truth in truths.values() for n in truth.ids}
-    ap = coco_ap(detections, ground_truth, skeleton, max_dets=max_dets)["AP"]
+    ap = coco_ap(detections, ground_truth, skeleton, areas=("all",))["AP"]
     gains = {}
     for name in GAINS:
         repaired, truth = detections, ground_truth
@@ -109,7 +107,7 @@ def error_report(
             truth = dict(ground_truth) | {"annotations": kept}
         else:
             repaired = _repair(name, detections, annotations, matches, background)
-        gains[name] = coco_ap(repaired, truth, skeleton, max_dets=max_dets)["AP"] - ap
+        gains[name] = coco_ap(repaired, truth, skeleton, areas=("all",))["AP"] - ap
     return ErrorReport(
         keypoints=tuple(skeleton.keypoints[k] for k in skeleton.scored),
         counts=_count(matches, len(skeleton.scored)),

@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pafpose.errors import PafposeError
 from pafpose.fields import People
-from pafpose.metrics.coco_ap import METRICS, KeypointAP, coco_ap, people_to_coco
+from pafpose.metrics.coco_ap import METRICS, KeypointAP, coco_ap, only_photos, people_to_coco
 
 
 def make_truth(rng, skeleton, people_per_photo=(2, 0, 3, 1), *, size=100.0):
@@ -118,34 +118,10 @@ def test_equals_pycocotools_with_crowds_and_people_without_keypoints(rng, coco18
     assert quick == {name: scores[name] for name in ("AP", "AP50", "AP75", "AR", "AR50", "AR75")}
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_backends_are_equal_bit_by_bit(coco18, seed):
-    """Crowds, people without keypoints, ties of scores and of similarity, photos without one or the other."""
-    rng = np.random.default_rng(seed)
-    truth = make_truth(rng, coco18, (2, 0, 3, 1, 25, 6))
-    detections = noisy_detections(rng, truth, noise=float(rng.uniform(1, 8)))
-    detections += [dict(d) for d in detections[::3]]  # the same people once more, with the same scores
-    detections = [d for d in detections if d["image_id"] != truth["images"][0]["id"]]
-    for annotation in truth["annotations"]:
-        annotation["iscrowd"] = int(rng.random() < 0.15)
-        annotation["area"] = float(np.exp(rng.uniform(5, 11)))
-        if rng.random() < 0.2:
-            annotation |= {"keypoints": [0] * 51, "num_keypoints": 0}
-    fast = coco_ap(detections, truth, coco18, max_dets=10)
-    assert fast == coco_ap(detections, truth, coco18, max_dets=10, backend="pycocotools")
-    assert 0 < fast["AP"] < 1
-
-
-def test_unknown_backends_are_refused(rng, coco18):
-    with pytest.raises(PafposeError, match="fast, pycocotools"):
-        coco_ap([], make_truth(rng, coco18), coco18, backend="quick")
-
-
 def test_nothing_found_is_zero_and_silent(rng, coco18, capsys):
     truth = make_truth(rng, coco18)
-    metric = KeypointAP()
-    metric.update([])
-    assert metric.compute(truth, coco18) == dict.fromkeys(METRICS, 0.0)
+    assert coco_ap([], truth, coco18) == KeypointAP().compute(truth, coco18) == dict.fromkeys(METRICS, 0.0)
+    assert coco_ap([], truth, coco18, areas=("large",)) == {"APL": 0.0, "ARL": 0.0}
     coco_ap(exact_detections(truth), truth, coco18)
     assert capsys.readouterr().out == ""
 
@@ -177,34 +153,109 @@ def test_custom_sigmas_and_keypoint_order(rng, coco18):
     assert coco_ap(found, truth, strict)["AP"] < coco_ap(found, truth, coco18)["AP"]
 
 
+def test_each_category_has_its_own_keypoint_order(rng, coco18):
+    truth = make_truth(rng, coco18)
+    found = noisy_detections(rng, truth)
+    names = truth["categories"][0]["keypoints"]
+    mixed = truth | {
+        "categories": [{"id": 5, "keypoints": names}, {"id": 8, "keypoints": names[::-1]}],
+        "annotations": [dict(a, category_id=5 + 3 * (n % 2)) for n, a in enumerate(truth["annotations"])],
+    }
+    for annotation in mixed["annotations"][1::2]:
+        points = np.array(annotation["keypoints"]).reshape(-1, 3)[::-1]
+        annotation["keypoints"] = points.ravel().tolist()
+    assert coco_ap(found, mixed, coco18) == coco_ap(found, truth, coco18)
+
+
+def test_a_category_without_names_has_the_order_of_the_skeleton(rng, coco18):
+    truth = make_truth(rng, coco18)
+    found = noisy_detections(rng, truth)
+    unnamed = truth | {"categories": [{"id": 1, "name": "person"}]}
+    assert coco_ap(found, unnamed, coco18) == coco_ap(found, truth, coco18)
+
+
+def test_a_keypoint_that_the_data_set_lacks_is_not_scored(rng, coco18):
+    truth = make_truth(rng, coco18)
+    found = exact_detections(truth)
+    for detection in found:
+        detection["keypoints"][-3:] = [9999.0, 9999.0, 1.0]
+    names = truth["categories"][0]["keypoints"]
+    shorter = truth | {
+        "categories": [{"id": 1, "keypoints": names[:-1]}],
+        "annotations": [a | {"keypoints": a["keypoints"][:-3]} for a in truth["annotations"]],
+    }
+    assert coco_ap(found, shorter, coco18)["AP"] == pytest.approx(1)
+    assert coco_ap(found, truth, coco18)["AP"] < 1
+
+
+def test_areas_and_counts_that_the_file_lacks_or_has_wrong(rng, coco18):
+    """Without an area, the box's is taken; labelled keypoints are counted, whatever num_keypoints says."""
+    truth = make_truth(rng, coco18)
+    found = noisy_detections(rng, truth)
+    for annotation in truth["annotations"]:
+        annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
+    bare = truth | {
+        "annotations": [
+            {k: v for k, v in a.items() if k not in ("area", "iscrowd")} | {"num_keypoints": 0}
+            for a in truth["annotations"]
+        ]
+    }
+    assert coco_ap(found, bare, coco18) == coco_ap(found, truth, coco18)
+
+
+def test_detections_stay_as_they_were(rng, coco18):
+    truth = make_truth(rng, coco18)
+    found = exact_detections(truth)
+    before = json.dumps(found)
+    coco_ap(found, truth, coco18)
+    assert json.dumps(found) == before
+
+
 def test_max_dets_keeps_the_best(rng, coco18):
     truth = make_truth(rng, coco18, (25,))
     found = exact_detections(truth)
     assert coco_ap(found, truth, coco18)["AR"] == pytest.approx(20 / 25)
     assert coco_ap(found, truth, coco18, max_dets=100)["AR"] == pytest.approx(1)
+    surest = sorted(found, key=lambda d: -d["score"])[:7]
+    assert coco_ap(found, truth, coco18, max_dets=7) == coco_ap(surest, truth, coco18)
     with pytest.raises(PafposeError, match="max_dets=0"):
-        KeypointAP(max_dets=0)
+        coco_ap(found, truth, coco18, max_dets=0)
+
+
+def by_photo(truth, detections):
+    return {n: [d for d in detections if d["image_id"] == n] for n in (i["id"] for i in truth["images"])}
 
 
 def test_a_photo_that_comes_twice_counts_once(rng, coco18):
     truth = make_truth(rng, coco18)
     found = noisy_detections(rng, truth)
+    photos = by_photo(truth, found)
     metric = KeypointAP()
-    metric.update(found)
-    once = metric.compute(truth, coco18)
-    metric.update([d for d in found if d["image_id"] == 10])
-    assert metric.compute(truth, coco18) == once == coco_ap(found, truth, coco18)
+    for number in reversed(photos):
+        metric.update(photos[number], number)
+    metric.update(noisy_detections(rng, truth)[:1], 10)
+    assert list(metric.photos().items()) == list(photos.items())
+    assert metric.compute(truth, coco18) == coco_ap(found, truth, coco18)
     metric.reset()
     assert metric.photos() == {}
 
 
-def test_photos_told_by_id_are_the_ones_that_count(rng, coco18):
+def test_only_photos_that_were_added_count(rng, coco18):
     truth = make_truth(rng, coco18)
+    photos = by_photo(truth, exact_detections(truth))
     metric = KeypointAP()
-    metric.update([d for d in exact_detections(truth) if d["image_id"] == 12], 12)
+    metric.update(photos[12], 12)
     assert metric.compute(truth, coco18)["AP"] == pytest.approx(1)
-    metric.update([], 10)  # looked at, nobody found, two people there
+    metric.update([], 10)  # two people are annotated, nobody was found
     assert metric.compute(truth, coco18)["AR"] == pytest.approx(3 / 5)
+
+
+def test_only_photos_keeps_the_rest_of_the_dict(rng, coco18):
+    truth = make_truth(rng, coco18) | {"info": "x"}
+    some = only_photos(truth, {10, 13})
+    assert [image["id"] for image in some["images"]] == [10, 13]
+    assert [a["image_id"] for a in some["annotations"]] == [10, 10, 13]
+    assert (some["categories"], some["info"]) == (truth["categories"], "x")
 
 
 def test_unknown_photo_is_an_error(rng, coco18):
@@ -228,11 +279,11 @@ def test_crowds_are_neither_reward_nor_loss(rng, coco18):
 
 def test_people_to_coco(coco18):
     keypoints = torch.zeros(2, 18, 3)
-    keypoints[0, 5] = torch.tensor([10.25, 20.5, 0.75])
+    keypoints[0, 5] = torch.tensor([10.25, 20.50049, 0.75])
     keypoints[1, 3] = torch.tensor([4.0, 5.0, 0.0])  # not found: its place must not leak
     first, second = people_to_coco(People(keypoints, torch.tensor([0.5, 0.25])), 7, coco18, category_id=3)
     assert len(first["keypoints"]) == 51
-    assert first["keypoints"][15:18] == [10.25, 20.5, 0.75]
+    assert first["keypoints"][15:18] == [10.25, 20.5, 0.75]  # to a thousandth
     assert (first["image_id"], first["category_id"], first["score"]) == (7, 3, 0.5)
     assert second["keypoints"] == [0.0] * 51
     assert people_to_coco(People.nobody(18), 7, coco18) == []
