@@ -14,9 +14,9 @@ from benchmarks.decode_crowds import DETECTIONS, _truth
 from benchmarks.targets import REPEATS, SIDE, _builder, _medians, _real
 from pafpose.decode import Decoder, DecodeSettings
 from pafpose.decode.decoder import group_links
-from pafpose.decode.kernel import all_finite
 from pafpose.decode.limbs import find_links
 from pafpose.decode.peaks import find_peaks
+from pafpose.decode.sorting import all_finite
 from pafpose.fields import People
 from pafpose.metrics.coco_ap import coco_ap, people_to_coco
 from pafpose.skeleton import Skeleton

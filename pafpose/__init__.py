@@ -14,10 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the network for its version
 
-from pafpose.runtime.jit_cache import ensure_cache
-
-ensure_cache()  # before anything is compiled
-
 if TYPE_CHECKING:
     from pafpose.api import load, train
     from pafpose.config import load_config

@@ -16,13 +16,13 @@ import numpy as np
 
 from pafpose.decode.limbs import Grid, make_grid, read_field
 from pafpose.decode.peaks import refine
-from pafpose.runtime.jit import kernel
+from pafpose.runtime.jit import njit
 
 _FADED = 0.1  # length of the field below which a limb is over
 _CLIMB = 6  # cells from the end of a walk towards the top of a heatmap, at most
 
 
-@kernel
+@njit
 def _walk(grid: Grid, limb: int, sign: float, x: float, y: float) -> tuple[float, float, float]:
     """Follow a limb's field, cell by cell, until it fades or turns back: the end and the mean length of it.
 
@@ -41,7 +41,7 @@ def _walk(grid: Grid, limb: int, sign: float, x: float, y: float) -> tuple[float
     return x, y, total / max(steps, 1)
 
 
-@kernel
+@njit
 def _climb(plane: np.ndarray, x: float, y: float, rows: int, cols: int) -> tuple[int, int]:
     """Column and row some steps uphill from a point, always to the highest of 3 x 3 cells; a top ends it."""
     col, row = min(max(int(x + 0.5), 0), cols - 1), min(max(int(y + 0.5), 0), rows - 1)
@@ -57,7 +57,7 @@ def _climb(plane: np.ndarray, x: float, y: float, rows: int, cols: int) -> tuple
     return col, row
 
 
-@kernel
+@njit
 def _guess(
     person: np.ndarray, kind: int, heatmaps: np.ndarray, grid: Grid, limbs: np.ndarray, threshold: float,
     stride: int,
@@ -83,7 +83,7 @@ def _guess(
     return rank, col, row
 
 
-@kernel
+@njit
 def complete_people(
     people: np.ndarray, heatmaps: np.ndarray, pafs: np.ndarray, rows: int, cols: int, plan: Any
 ) -> None:

@@ -15,14 +15,14 @@ from torch import Tensor
 from pafpose.decode.complete import complete_people
 from pafpose.decode.device import find_candidates
 from pafpose.decode.grouping import collect_people, group_peaks
-from pafpose.decode.kernel import all_finite
 from pafpose.decode.limbs import INTERPOLATION, find_links, sample_positions, samples_needed
 from pafpose.decode.matching import MATCHING, link_ranks, match_greedy, match_hungarian, rank_links
 from pafpose.decode.peaks import REFINE, find_peaks
 from pafpose.decode.settings import DecodeSettings
+from pafpose.decode.sorting import all_finite
 from pafpose.errors import PafposeError
 from pafpose.fields import People
-from pafpose.runtime.jit import kernel
+from pafpose.runtime.jit import njit
 from pafpose.skeleton import Skeleton
 
 KERNELS = ("auto", "numba", "torch")
@@ -81,7 +81,7 @@ def make_plan(skeleton: Skeleton, settings: DecodeSettings, *, stride: int, heat
     )
 
 
-@kernel
+@njit
 def group_links(
     peaks: np.ndarray, starts: np.ndarray, links: np.ndarray, scores: np.ndarray, plan: Plan
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +102,7 @@ def group_links(
     )
 
 
-@kernel
+@njit
 def decode_fields(
     heatmaps: np.ndarray, pafs: np.ndarray, rows: int, cols: int, plan: Plan
 ) -> tuple[np.ndarray, np.ndarray, bool]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pafpose.decode.kernel import descending
-from pafpose.runtime.jit import kernel
+from pafpose.decode.sorting import descending
+from pafpose.runtime.jit import njit
 
 
-@kernel
+@njit
 def find_root(parent: np.ndarray, node: int) -> int:
     """The group that a peak belongs to; shortens the path on its way."""
     while parent[node] != node:
@@ -23,7 +23,7 @@ def find_root(parent: np.ndarray, node: int) -> int:
     return node
 
 
-@kernel
+@njit
 def _clash(owned: np.ndarray, a: int, b: int) -> bool:
     """Whether two groups own a keypoint of the same kind."""
     shared = np.uint64(0)
@@ -32,7 +32,7 @@ def _clash(owned: np.ndarray, a: int, b: int) -> bool:
     return bool(shared)
 
 
-@kernel
+@njit
 def _join(
     parent: np.ndarray, owned: np.ndarray, sizes: np.ndarray, totals: np.ndarray, a: int, b: int
 ) -> None:
@@ -45,7 +45,7 @@ def _join(
         owned[root, word] |= owned[child, word]
 
 
-@kernel
+@njit
 def group_peaks(
     peaks: np.ndarray, kinds: np.ndarray, links: np.ndarray, scores: np.ndarray, order: np.ndarray, words: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -71,7 +71,7 @@ def group_peaks(
     return parent, sizes, totals
 
 
-@kernel
+@njit
 def collect_people(
     peaks: np.ndarray,
     kinds: np.ndarray,

@@ -14,9 +14,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from pafpose.runtime.jit import kernel
+from pafpose.runtime.jit import njit
 
 INTERPOLATION = {"bilinear": 0, "cubic": 1}
 _ALWAYS = 1 << 20  # more samples than any line has
@@ -50,7 +49,7 @@ class Lines(NamedTuple):
     value: np.ndarray  # one sample of each line
 
 
-@njit(inline="always")
+@njit(inline=True)
 def _named(line: int) -> tuple[int, int, int]:
     """Limb, first and second peak of a line's name."""
     return line >> _LIMB, (line >> _PEAK) & _PEAKS, line & _PEAKS
@@ -76,7 +75,7 @@ def samples_needed(samples: int, min_ratio: float) -> int:
     return min(samples, math.floor(samples * min_ratio + 1e-9) + 1)
 
 
-@kernel
+@njit
 def _cubic_weights(t: float) -> tuple[float, float, float, float]:
     """Weights of four neighbours, Keys' kernel with a = -0.75."""
     a, u = -0.75, 1.0 - t
@@ -86,7 +85,7 @@ def _cubic_weights(t: float) -> tuple[float, float, float, float]:
     return w0, w1, w2, 1.0 - w0 - w1 - w2
 
 
-@kernel
+@njit
 def _read_cubic(grid: Grid, base: int, x: float, y: float) -> tuple[float, float]:
     """Both components of a field at a point inside it, from 4 x 4 cells, the border repeated."""
     x0, y0 = int(x), int(y)
@@ -102,7 +101,7 @@ def _read_cubic(grid: Grid, base: int, x: float, y: float) -> tuple[float, float
     return vx, vy
 
 
-@njit(inline="always")
+@njit(inline=True)
 def _read_bilinear(grid: Grid, base: int, x: float, y: float) -> tuple[float, float]:
     """Both components of a field at a point inside it; unsigned indices spare a test for negative ones."""
     x0, y0 = min(int(x), grid.last_x), min(int(y), grid.last_y)
@@ -118,13 +117,13 @@ def _read_bilinear(grid: Grid, base: int, x: float, y: float) -> tuple[float, fl
     return top + (low - top) * fy, top_y + (low_y - top_y) * fy
 
 
-@njit(inline="always")
+@njit(inline=True)
 def _inside(grid: Grid, x: float, y: float) -> tuple[float, float]:
     """The point of the map nearest to (x, y)."""
     return min(max(x, 0.0), grid.cols - 1.0), min(max(y, 0.0), grid.rows - 1.0)
 
 
-@kernel
+@njit
 def make_grid(pafs: np.ndarray, rows: int, cols: int, cubic: int) -> Grid:
     """The first ``rows`` x ``cols`` cells of contiguous fields ``(2 L, h, w)``."""
     area, width = pafs.shape[1] * pafs.shape[2], pafs.shape[2]
@@ -134,7 +133,7 @@ def make_grid(pafs: np.ndarray, rows: int, cols: int, cubic: int) -> Grid:
     )  # fmt: skip
 
 
-@kernel
+@njit
 def read_field(grid: Grid, limb: int, x: float, y: float) -> tuple[float, float]:
     """A limb's field at a point, or at the point of the map nearest to it."""
     x, y = _inside(grid, x, y)
@@ -142,7 +141,7 @@ def read_field(grid: Grid, limb: int, x: float, y: float) -> tuple[float, float]
     return _read_cubic(grid, base, x, y) if grid.cubic else _read_bilinear(grid, base, x, y)
 
 
-@kernel
+@njit
 def _read_peaks(grid: Grid, limb: int, places: np.ndarray, begin: int, end: int, field: np.ndarray) -> None:
     """Write a limb's field at the peaks ``begin .. end`` of ``places (2, N)`` to ``field (2, N)``."""
     base = 2 * limb * grid.area
@@ -152,7 +151,7 @@ def _read_peaks(grid: Grid, limb: int, places: np.ndarray, begin: int, end: int,
         field[0, i], field[1, i] = vx, vy
 
 
-@kernel(noalias=True)
+@njit
 def _read_ends(
     x: float, y: float, vx: float, vy: float, places: np.ndarray, field: np.ndarray, begin: int, number: int,
     paf_threshold: float, fails: int, near: float, left: np.ndarray, total: np.ndarray, bar: np.ndarray,
@@ -169,7 +168,7 @@ def _read_ends(
         left[n] += np.int32(_ALWAYS) * np.int32(square < near * near)
 
 
-@kernel
+@njit
 def _start(lines: Lines, count: int, line: int, number: int, room: Lines) -> int:
     """Add the lines from name ``line`` on whose ends, in ``room``, leave them possible; their number."""
     for n in range(number):
@@ -179,7 +178,7 @@ def _start(lines: Lines, count: int, line: int, number: int, room: Lines) -> int
     return count
 
 
-@kernel(noalias=True)
+@njit
 def _read_lines(
     flat: np.ndarray, grid: Grid, places: np.ndarray, name: np.ndarray, t: float, count: int,
     value: np.ndarray,
@@ -204,7 +203,7 @@ def _read_lines(
         value[n] = (top + (low - top) * fy) * dx + (top_y + (low_y - top_y) * fy) * dy
 
 
-@kernel
+@njit
 def _read_lines_cubic(grid: Grid, places: np.ndarray, lines: Lines, t: float, count: int) -> None:
     """The same with the cubic kernel."""
     for n in range(count):
@@ -215,7 +214,7 @@ def _read_lines_cubic(grid: Grid, places: np.ndarray, lines: Lines, t: float, co
         lines.value[n] = vx * dx + vy * dy
 
 
-@kernel
+@njit
 def _keep_possible(lines: Lines, count: int) -> int:
     """Enter the values that were read; lines that are still possible move up. How many there are."""
     kept = 0
@@ -228,7 +227,7 @@ def _keep_possible(lines: Lines, count: int) -> int:
     return kept
 
 
-@kernel
+@njit
 def _read_inner(grid: Grid, places: np.ndarray, lines: Lines, count: int, positions: np.ndarray) -> int:
     """Read the lines sample by sample; how many are possible after the last."""
     for t in positions[2:]:
@@ -242,7 +241,7 @@ def _read_inner(grid: Grid, places: np.ndarray, lines: Lines, count: int, positi
     return count
 
 
-@kernel
+@njit
 def _score(
     length: float, total: float, left: int, samples: int, free_length: float, near_score: float
 ) -> float:
@@ -256,7 +255,7 @@ def _score(
     return max(score, least)
 
 
-@kernel
+@njit
 def _accept(
     grid: Grid, places: np.ndarray, lines: Lines, count: int, positions: np.ndarray, free_length: float,
     near_score: float, links: np.ndarray, scores: np.ndarray, accepted: int,
@@ -276,13 +275,13 @@ def _accept(
     return links, scores, accepted
 
 
-@kernel
+@njit
 def _lines(size: int) -> Lines:
     values = np.empty((3, size))
     return Lines(np.empty(size, np.int64), np.empty(size, np.int32), values[0], values[1], values[2])
 
 
-@kernel
+@njit
 def find_links(
     pafs: np.ndarray, rows: int, cols: int, limbs: np.ndarray, peaks: np.ndarray, starts: np.ndarray,
     positions: np.ndarray, needed: int, paf_threshold: float, length_factor: float, near: float,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from pafpose.decode.grouping import find_root
-from pafpose.decode.kernel import descending, descending_float32
-from pafpose.runtime.jit import kernel
+from pafpose.decode.sorting import descending, descending_float32
+from pafpose.runtime.jit import njit
 
 MATCHING = {"greedy": 0, "hungarian": 1}
 
 
-@kernel
+@njit
 def link_ranks(links: np.ndarray, scores: np.ndarray, peaks: np.ndarray, peak_weight: float) -> np.ndarray:
     """float32 ``(M,)``: scores times the heights of both peaks, which are raised to ``peak_weight``.
 
@@ -31,7 +31,7 @@ def link_ranks(links: np.ndarray, scores: np.ndarray, peaks: np.ndarray, peak_we
     return ranks
 
 
-@kernel
+@njit
 def rank_links(links: np.ndarray, scores: np.ndarray, num_peaks: int) -> np.ndarray:
     """Indices of the candidates, best score first, equal scores by limb, first and second peak."""
     keys = np.empty(scores.size)
@@ -45,7 +45,7 @@ def rank_links(links: np.ndarray, scores: np.ndarray, num_peaks: int) -> np.ndar
     return canonical[descending_float32(scores[canonical])]
 
 
-@kernel
+@njit
 def _sides(limbs: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """Every limb has a place of its own for each peak of its two kinds, first those of its first kind.
 
@@ -61,7 +61,7 @@ def _sides(limbs: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return first, second, size
 
 
-@kernel
+@njit
 def match_greedy(links: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The part of ``order`` in which no peak serves a limb twice: best first."""
     first, second, size = _sides(limbs, starts)
@@ -78,7 +78,7 @@ def match_greedy(links: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts
     return kept[:count]
 
 
-@kernel
+@njit
 def _take_best(gain: np.ndarray, row_price: np.ndarray, row_of: np.ndarray) -> np.ndarray:
     """Rows whose best column is free take it, at prices that allow no better sum; which those are."""
     settled = np.zeros(row_price.size, np.bool_)
@@ -90,7 +90,7 @@ def _take_best(gain: np.ndarray, row_price: np.ndarray, row_of: np.ndarray) -> n
     return settled
 
 
-@kernel
+@njit
 def assign(gain: np.ndarray) -> np.ndarray:  # noqa: PLR0912
     """For every row of a matrix of gains >= 0 with rows <= columns, its column in the assignment of
     largest sum: shortest augmenting paths with potentials (Kuhn 1955, Munkres 1957; O(rows^2 columns)).
@@ -134,7 +134,7 @@ def assign(gain: np.ndarray) -> np.ndarray:  # noqa: PLR0912
     return result
 
 
-@kernel
+@njit
 def _ascending(numbers: np.ndarray, most: int) -> np.ndarray:
     """Indices of whole numbers below ``most``, smallest first, equal ones as they stand; by counting."""
     place = np.zeros(most + 1, np.int64)
@@ -149,7 +149,7 @@ def _ascending(numbers: np.ndarray, most: int) -> np.ndarray:
     return result
 
 
-@kernel
+@njit
 def _keep_stars(ends: np.ndarray, size: int, keep: np.ndarray) -> np.ndarray:
     """Settle candidates whose rivals all share one and the same peak with them: the best of them is kept.
 
@@ -177,7 +177,7 @@ def _keep_stars(ends: np.ndarray, size: int, keep: np.ndarray) -> np.ndarray:
     return others[:count]
 
 
-@kernel
+@njit
 def _islands(ends: np.ndarray, members: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Candidates that compete with each other, directly or through others.
 
@@ -200,7 +200,7 @@ def _islands(ends: np.ndarray, members: np.ndarray, size: int) -> tuple[np.ndarr
     return names, numbers, shapes
 
 
-@kernel
+@njit
 def _keep_best_sum(
     ends: np.ndarray, ranks: np.ndarray, members: np.ndarray, numbers: np.ndarray, rows: int, cols: int,
     keep: np.ndarray,
@@ -216,7 +216,7 @@ def _keep_best_sum(
         keep[m] = chosen[numbers[ends[m, int(swap)]]] == numbers[ends[m, 1 - int(swap)]]
 
 
-@kernel
+@njit
 def match_hungarian(
     links: np.ndarray, scores: np.ndarray, order: np.ndarray, limbs: np.ndarray, starts: np.ndarray
 ) -> np.ndarray:

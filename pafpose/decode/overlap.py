@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from pafpose.runtime.jit import kernel
+from pafpose.runtime.jit import njit
 
 _RADIUS = 2  # of the patch
 FAINT = 0.3  # cells below this share of the peak are left out; so are peaks below this value
@@ -28,13 +28,13 @@ _ROUNDS = 12
 _DIRECTIONS = 4
 
 
-@kernel
+@njit
 def gaussian(peak: np.ndarray, x: float, y: float, variance: float) -> float:
     """Height of a peak (x, y, height) at a point."""
     return peak[2] * math.exp(-((x - peak[0]) ** 2 + (y - peak[1]) ** 2) / (2.0 * variance))
 
 
-@kernel
+@njit
 def misfit(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, peak: np.ndarray, variance: float, bend: float
 ) -> float:
@@ -61,7 +61,7 @@ def misfit(
     return worst / peak[2]
 
 
-@kernel
+@njit
 def _neighbours(peaks: np.ndarray, own: int) -> np.ndarray:
     """The peaks whose Gaussians may reach into the patch around one of them."""
     reach = 3.0 + _RADIUS
@@ -74,7 +74,7 @@ def _neighbours(peaks: np.ndarray, own: int) -> np.ndarray:
     return peaks[chosen[:n]]
 
 
-@kernel
+@njit
 def _foreign(peaks: np.ndarray, x: int, y: int, value: float, variance: float) -> bool:
     """Whether one of the peaks explains a cell."""
     highest = 0.0
@@ -83,7 +83,7 @@ def _foreign(peaks: np.ndarray, x: int, y: int, value: float, variance: float) -
     return highest > _EXPLAINED * value
 
 
-@kernel
+@njit
 def _patch(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, peaks: np.ndarray, own: int, variance: float
 ) -> np.ndarray:
@@ -104,7 +104,7 @@ def _patch(
     return cells[:n]
 
 
-@kernel
+@njit
 def _fit(cells: np.ndarray, column: int, member: np.ndarray, which: int, fitted: np.ndarray) -> bool:
     """Plane ``a + b x + c y`` through a column of the members, weighted by value^2; False if it has none."""
     sw = sx = sy = sxx = sxy = syy = su = sxu = syu = 0.0
@@ -135,7 +135,7 @@ def _fit(cells: np.ndarray, column: int, member: np.ndarray, which: int, fitted:
     return True
 
 
-@kernel
+@njit
 def _error(cells: np.ndarray, member: np.ndarray, planes: np.ndarray, variance: float) -> float:
     """Root mean square, over the cells, of value minus Gaussian."""
     total = 0.0
@@ -146,7 +146,7 @@ def _error(cells: np.ndarray, member: np.ndarray, planes: np.ndarray, variance: 
     return math.sqrt(total / cells.shape[0])
 
 
-@kernel
+@njit
 def _free_error(cells: np.ndarray, member: np.ndarray, plane: np.ndarray, variance: float) -> float:
     """What is left when one Gaussian may also be wider or narrower than it should be.
 
@@ -168,7 +168,7 @@ def _free_error(cells: np.ndarray, member: np.ndarray, plane: np.ndarray, varian
     return math.sqrt(total / cells.shape[0])
 
 
-@kernel
+@njit
 def _assign(cells: np.ndarray, planes: np.ndarray, member: np.ndarray) -> bool:
     """Give each cell to the higher of two planes; whether any changed sides."""
     changed = False
@@ -186,7 +186,7 @@ def _assign(cells: np.ndarray, planes: np.ndarray, member: np.ndarray) -> bool:
     return changed
 
 
-@kernel
+@njit
 def _centre(cells: np.ndarray) -> tuple[float, float]:
     """The middle of some cells, weighted by value."""
     weight = sx = sy = 0.0
@@ -197,7 +197,7 @@ def _centre(cells: np.ndarray) -> tuple[float, float]:
     return sx / weight, sy / weight
 
 
-@kernel
+@njit
 def _fit_two(
     cells: np.ndarray, mx: float, my: float, angle: float, member: np.ndarray, planes: np.ndarray,
     variance: float,
@@ -214,7 +214,7 @@ def _fit_two(
     return _error(cells, member, planes, variance)
 
 
-@kernel
+@njit
 def _to_peak(plane: np.ndarray, y: int, x: int, variance: float, peak: np.ndarray) -> bool:
     """The Gaussian of a plane; False if its centre lies outside the patch."""
     dx, dy = plane[1] * variance, plane[2] * variance
@@ -223,7 +223,7 @@ def _to_peak(plane: np.ndarray, y: int, x: int, variance: float, peak: np.ndarra
     return max(abs(dx), abs(dy)) <= _RADIUS
 
 
-@kernel
+@njit
 def _distinct(pair: np.ndarray) -> bool:
     """Whether two peaks are far enough apart and of similar height."""
     low, high = min(pair[0, 2], pair[1, 2]), max(pair[0, 2], pair[1, 2])
@@ -231,7 +231,7 @@ def _distinct(pair: np.ndarray) -> bool:
     return far and low >= _WEAKEST * high
 
 
-@kernel
+@njit
 def resolve(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, peaks: np.ndarray, own: int, variance: float,
     error: float, most: int, result: np.ndarray,

@@ -11,11 +11,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from pafpose.decode.kernel import descending, middle
 from pafpose.decode.overlap import DOUBT, FAINT, MISFIT, misfit, resolve
-from pafpose.runtime.jit import kernel
+from pafpose.decode.sorting import descending, middle
+from pafpose.runtime.jit import njit
 
 REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
 _TINY = 1e-3  # of the peak: what lies below says nothing about its shape
@@ -27,7 +26,7 @@ _PLATEAU = 1.0 - 1e-6
 _REACH = 1.0  # cells that a peak may lie beyond a border
 
 
-@kernel
+@njit
 def _is_peak(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> bool:
     """Whether a cell tops its 3x3 neighbourhood; of equal cells the first in reading order does."""
     value = plane[y, x]
@@ -47,7 +46,7 @@ def _is_peak(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> bool:
     return True
 
 
-@kernel(noalias=True)
+@njit
 def _flag(flat: np.ndarray, area: int, width: int, rows: int, threshold: float, flags: np.ndarray) -> None:
     """Mark cells above the threshold and not below their upper and lower neighbours, in all maps at once.
 
@@ -67,7 +66,7 @@ def _flag(flat: np.ndarray, area: int, width: int, rows: int, threshold: float, 
                 marks[i] = row[i] > low
 
 
-@kernel
+@njit
 def _marked(flags: np.ndarray, words: np.ndarray, marks: np.ndarray) -> int:
     """Write where ``flags`` (0 or 1) are set; how many are. ``words`` are the same in steps of 8."""
     count = 0
@@ -79,7 +78,7 @@ def _marked(flags: np.ndarray, words: np.ndarray, marks: np.ndarray) -> int:
     return count
 
 
-@kernel
+@njit
 def _tops(plane: np.ndarray, cell: int, width: int) -> bool:
     """``_is_peak`` for a cell, a place in the flat map, that has eight neighbours: without branches."""
     value, up, down = plane[cell], cell - width, cell + width
@@ -90,7 +89,7 @@ def _tops(plane: np.ndarray, cell: int, width: int) -> bool:
     return before & after & (plane[cell - 1] < value) & (plane[cell + 1] <= value)
 
 
-@kernel
+@njit
 def _scan(
     heatmaps: np.ndarray, marks: np.ndarray, rows: int, cols: int, cells: np.ndarray, starts: np.ndarray
 ) -> None:
@@ -115,13 +114,13 @@ def _scan(
     starts[k + 1 :] = count
 
 
-@njit(inline="always")
+@njit(inline=True)
 def _place(cell: int) -> tuple[int, int]:
     """Row and column of a cell: one number ``y * 2^32 + x``, which is taken apart without dividing."""
     return cell >> 32, cell & 0xFFFFFFFF
 
 
-@kernel
+@njit
 def strongest(plane: np.ndarray, cells: np.ndarray, limit: int) -> np.ndarray:
     """The ``limit`` highest of some cells, in their order; of equal ones the first."""
     values = np.empty(cells.size)
@@ -133,7 +132,7 @@ def strongest(plane: np.ndarray, cells: np.ndarray, limit: int) -> np.ndarray:
     return cells[keep]
 
 
-@kernel
+@njit
 def _at(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
     """A cell's value, or -1 outside the field."""
     if 0 <= y < rows and 0 <= x < cols:
@@ -141,7 +140,7 @@ def _at(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
     return -1.0
 
 
-@kernel
+@njit
 def _quadratic(before: float, centre: float, after: float) -> tuple[float, float]:
     """Offset and rise of the parabola through three values; 0, 0 at borders and on plateaus."""
     bend = before - 2.0 * centre + after
@@ -151,14 +150,14 @@ def _quadratic(before: float, centre: float, after: float) -> tuple[float, float
     return offset, -0.25 * (before - after) * offset
 
 
-@kernel
+@njit
 def _one_sided(drop: float, variance: float) -> tuple[float, float]:
     """Offset towards the other side, and log rise, from the log drop to one neighbour of a known Gaussian."""
     offset = min(max(variance * drop - 0.5, -_REACH), _REACH)
     return offset, 0.5 * offset * offset / variance
 
 
-@kernel
+@njit
 def _log_quadratic(  # noqa: PLR0911 - cases of the border and of neighbours
     before2: float, before: float, centre: float, after: float, after2: float, variance: float
 ) -> tuple[float, float]:
@@ -193,7 +192,7 @@ def _log_quadratic(  # noqa: PLR0911 - cases of the border and of neighbours
     return offset, -0.25 * (drop1 - drop0) * offset
 
 
-@kernel
+@njit
 def refine(
     plane: np.ndarray, y: int, x: int, rows: int, cols: int, mode: int, variance: float
 ) -> tuple[float, float, float]:
@@ -215,7 +214,7 @@ def refine(
     return x + dx, y + dy, min(height, max(centre, 1.0))
 
 
-@kernel
+@njit
 def _split(
     plane: np.ndarray,
     cells: np.ndarray,
@@ -253,7 +252,7 @@ def _split(
     return total
 
 
-@kernel
+@njit
 def _all_misfits(
     heatmaps: np.ndarray, cells: np.ndarray, starts: np.ndarray, rows: int, cols: int, peaks: np.ndarray,
     variance: float, error: float,
@@ -277,7 +276,7 @@ def _all_misfits(
     return misfits, max(MISFIT * error, DOUBT * usual)
 
 
-@kernel
+@njit
 def _width(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
     """Variance (cells squared) of the Gaussian through a peak and its four neighbours; -1 at borders."""
     if not (0 < y < rows - 1 and 0 < x < cols - 1):
@@ -291,7 +290,7 @@ def _width(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
     return -2.0 / math.log(product) if product < _PLATEAU else -1.0
 
 
-@kernel
+@njit
 def seen_variance(
     heatmaps: np.ndarray, cells: np.ndarray, starts: np.ndarray, rows: int, cols: int, variance: float
 ) -> float:
@@ -314,7 +313,7 @@ def seen_variance(
     return min(median, _WIDEST * variance) if median > _WIDER * variance else variance
 
 
-@kernel
+@njit
 def find_cells(
     heatmaps: np.ndarray, num_keypoints: int, rows: int, cols: int, threshold: float, max_peaks: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -341,7 +340,7 @@ def find_cells(
     return cells[: kept[num_keypoints]], kept
 
 
-@kernel
+@njit
 def find_peaks(
     heatmaps: np.ndarray, num_keypoints: int, rows: int, cols: int, threshold: float, mode: int,
     variance: float, max_peaks: int, split_error: float,

@@ -1,25 +1,41 @@
-"""Where numba keeps what it compiled, on machines where it may write neither beside the code nor at home."""
+"""Where compiled functions are kept: one folder for each version of the sources they come from."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
+_PACKAGE = Path(__file__).resolve().parent.parent
+_SHARED = (_PACKAGE / "geometry.py",)  # whose functions are compiled into those of other folders
 
-def ensure_cache() -> None:
-    """Name a private temporary folder when there is no other; numba refuses to be imported without any."""
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        return
-    package = Path(__file__).resolve().parent.parent
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "numba"
-    if _writable(package) or _writable(user):
-        return
-    folder = str(_private_folder())
-    os.environ["NUMBA_CACHE_DIR"] = folder
-    if "numba" in sys.modules:  # it has read the environment already
-        sys.modules["numba"].config.CACHE_DIR = folder
+
+def cache_folder(sources: Path, chosen: str = "") -> Path:
+    """Return the folder for functions compiled from the files of the folder ``sources``.
+
+    It lies in ``chosen`` (``NUMBA_CACHE_DIR``) when that is set, and its name holds a digest of the files.
+    """
+    base = Path(chosen) if chosen else _default_base()
+    return base / f"pafpose-{_digest(sources)}"
+
+
+@cache
+def _digest(sources: Path) -> str:
+    """Hash the Python files of a folder and those that all folders share."""
+    files = [*sorted(sources.glob("*.py")), *_SHARED]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+@cache
+def _default_base() -> Path:
+    """Choose the first writable of the package's folder, the user's cache and a private temporary folder."""
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    for folder in (_PACKAGE / "__pycache__", user / "pafpose"):
+        if _writable(folder):
+            return folder
+    return _private_folder()
 
 
 def _writable(folder: Path) -> bool:
@@ -29,7 +45,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _private_folder() -> Path:
-    """The same for all processes of a user, and nobody else's: what lies in it is run."""
+    """Make a folder that all processes of a user share and nobody else may write to: its files are run."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir()) / f"pafpose-{user}"
     try:

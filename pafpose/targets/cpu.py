@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 
-from pafpose.targets.strips import ONE, WIDTH, ZERO, bell, fill_window, kernel, raise_row
+from pafpose.runtime.jit import njit
+from pafpose.targets.strips import ONE, WIDTH, ZERO, bell, fill_window, raise_row
 
 TOLERANCE = 1e-9  # px; a cell exactly on a limb's border belongs to it, whichever way its distance is rounded
 GRAIN = 2.0**20  # distances and magnitudes that agree to 1/GRAIN are ties
@@ -27,7 +28,7 @@ ROW = 16  # cells that could be filled in the time that a row of a window takes 
 NO_BACKGROUND, MAX_BACKGROUND, SUM_BACKGROUND = 0, 1, 2
 
 
-@kernel
+@njit
 def _clear(  # noqa: PLR0917
     out: np.ndarray, b: int, held: np.ndarray, start: int, depth: int, background: bool, known: bool
 ) -> int:
@@ -55,7 +56,7 @@ def _clear(  # noqa: PLR0917
     return end
 
 
-@kernel
+@njit
 def draw_heatmaps(  # noqa: PLR0917
     keypoints: np.ndarray,
     scales: np.ndarray,
@@ -119,7 +120,7 @@ def draw_heatmaps(  # noqa: PLR0917
     return count
 
 
-@kernel(inline=True)
+@njit(inline=True)
 def _peak(  # noqa: PLR0917
     out: np.ndarray,
     row: np.ndarray,
@@ -156,7 +157,7 @@ def _peak(  # noqa: PLR0917
             raise_row(out, k, i, start, end - start, column, row[i], cut, bounded)
 
 
-@kernel
+@njit
 def _add(  # noqa: PLR0917
     here: np.ndarray,
     back: np.ndarray,
@@ -184,7 +185,7 @@ def _add(  # noqa: PLR0917
             back[j] -= new - old
 
 
-@kernel
+@njit
 def _clip(plane: np.ndarray, window: np.ndarray) -> None:
     """Raise what rounding and overlap took below 0 in a window."""
     for i in range(window[2], window[3]):
@@ -192,7 +193,7 @@ def _clip(plane: np.ndarray, window: np.ndarray) -> None:
             plane[i, j] = max(plane[i, j], np.float32(0))
 
 
-@kernel(inline=True)
+@njit(inline=True)
 def _cells(low: float, high: float, offset: float, stride: int, size: int) -> tuple[int, int]:
     """First cell, and one past the last, whose centres lie in ``[low, high]`` px, within ``size`` cells."""
     first = min(max(np.ceil((low - offset) / stride), 0.0), float(size))
@@ -200,7 +201,7 @@ def _cells(low: float, high: float, offset: float, stride: int, size: int) -> tu
     return int(first), int(last) + 1
 
 
-@kernel
+@njit
 def draw_pafs(  # noqa: PLR0917
     keypoints: np.ndarray,
     scales: np.ndarray,
@@ -259,7 +260,7 @@ def draw_pafs(  # noqa: PLR0917
     return drawn
 
 
-@kernel(inline=True)
+@njit(inline=True)
 def _limb(  # noqa: PLR0917
     out: np.ndarray,
     windows: np.ndarray,
@@ -326,7 +327,7 @@ def _limb(  # noqa: PLR0917
     windows[drawn, 4], windows[drawn, 5] = left, right
 
 
-@kernel(inline=True)
+@njit(inline=True)
 def _distance(dx: float, dy: float, ux: float, uy: float, length: float, caps: int) -> float:  # noqa: PLR0917
     """Distance in px from a limb's axis (from the segment when its ends are round)."""
     distance = abs(ux * dy - uy * dx)
@@ -336,7 +337,7 @@ def _distance(dx: float, dy: float, ux: float, uy: float, length: float, caps: i
     return math.hypot(distance, max(-along, along - length, 0.0))
 
 
-@kernel(inline=True)
+@njit(inline=True)
 def _row(  # noqa: PLR0917
     dy: float, ux: float, uy: float, per_x: float, per_y: float, length: float, reach: float, caps: int
 ) -> tuple[float, float]:
@@ -361,7 +362,7 @@ def _row(  # noqa: PLR0917
     return low, high
 
 
-@kernel(inline=True)
+@njit(inline=True)
 def _strip(constant: float, per_slope: float, low: float, high: float) -> tuple[float, float]:
     """Interval of x in which ``low <= constant + x / per_slope <= high``; a slope of 0 is infinite here."""
     if math.isinf(per_slope):
@@ -372,7 +373,7 @@ def _strip(constant: float, per_slope: float, low: float, high: float) -> tuple[
     return min(a, b), max(a, b)
 
 
-@kernel(inline=True)
+@njit(inline=True)
 def _magnitude(distance: float, half: float, profile: int) -> float:
     if profile == RIGID:
         return 1.0

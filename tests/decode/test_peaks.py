@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.decode.kernel import all_finite
 from pafpose.decode.peaks import REFINE, find_peaks
+from pafpose.decode.sorting import all_finite
 
 SIGMA = 7 / 8  # cells
 

@@ -1,4 +1,4 @@
-"""Kernels: one program for Python, parts for each other, a cache that knows all its sources."""
+"""The decorator of compiled functions: its cache outlives no edit, and it says when it compiles."""
 
 from __future__ import annotations
 
@@ -6,130 +6,84 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
-from numba import njit
-from numba.core.caching import NullCache
 
-from pafpose.decode import peaks
-from pafpose.runtime.jit import kernel, sources_digest
-from pafpose.targets import cpu
+from pafpose.runtime.jit import njit
 
-
-@kernel
-def add(values: np.ndarray, number: int) -> None:
-    for i in range(values.size):
-        values[i] += number
-
-
-@kernel(inline=True)
-def root(value: float) -> float:
-    if value < 0:
-        raise ValueError("a negative number has no root")
-    return np.sqrt(value)
+INNER = "from pafpose.runtime.jit import njit\n@njit\ndef inner(x): return x + {number}\n"
+OUTER = (
+    "from pafpose.runtime.jit import njit\n"
+    "from inner import inner\n"
+    "@njit\ndef outer(x): return inner(x) * inner(x)\n"
+)
+RUN = (
+    "import sys; sys.path.insert(0, {folder!r})\n"
+    "from outer import outer\n"
+    "print(outer(2.0), sum(outer.stats.cache_hits.values()))\n"
+)
 
 
-@kernel(noalias=True)
-def total(values: np.ndarray) -> float:
-    add(values, 1)
-    add(values, 2)
-    n = values.size
-    add(values, n)
-    return root(np.sort(values).sum()) + root(4.0)
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
 
-for one in (add, root, total):  # compiled anew in every run
-    one._cache = NullCache()
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """Two files of which one calls a function of the other, and an empty cache."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "inner.py").write_text(INNER.format(number=1))
+    (sources / "outer.py").write_text(OUTER)
+    return sources
 
 
-def test_a_kernel_and_what_it_calls():
-    assert total(np.arange(4.0)) == 34**0.5 + 2
-    assert len(total.signatures) == 1
+def test_what_is_cached_is_used_until_any_of_the_sources_changes(folder):
+    code = RUN.format(folder=str(folder))
+    assert run(code).stdout.split() == ["9.0", "0"]
+    assert run(code).stdout.split() == ["9.0", "1"]
+    (folder / "inner.py").write_text(INNER.format(number=2))
+    assert run(code).stdout.split() == ["16.0", "0"]
 
 
-def test_the_called_kernel_is_compiled_once_for_a_type_and_not_for_each_constant():
-    total(np.arange(4.0))
-    assert len(add.inner.signatures) == 1
-
-
-def test_a_called_kernel_answers_python_too():
-    total(np.arange(4.0))
-    values = np.zeros(3)
-    add(values, 5)
-    np.testing.assert_array_equal(values, 5)
-    assert root(9.0) == 3
-
-
-def test_errors_reach_python():
-    with pytest.raises(ValueError, match="no root"):
-        total(np.array([-100.0, 1.0]))
-
-
-def test_functions_that_are_no_kernels_may_call_them():
-    total(np.arange(4.0))
-
-    @njit
-    def outer(values):
-        return total(values) + total(values)
-
-    assert outer(np.zeros(1)) > 0
-
-
-def test_numba_is_left_as_it_was():
-    total(np.arange(4.0))
-    codegen = total.targetctx.codegen()
-    assert "_library_class" not in vars(codegen)
-    assert "set_env" not in vars(codegen)
-
-    @njit
-    def alone(values):
-        return np.sort(values)[0] + np.median(values)
-
-    assert alone(np.array([3.0, 1.0])) == 3
-
-
-@pytest.mark.parametrize(("module", "function"), [(peaks, "find_peaks"), (cpu, "draw_pafs")])
-def test_cached_kernels_know_all_their_sources(module, function):
-    stamp = getattr(module, function)._cache._cache_file._source_stamp
-    assert stamp == sources_digest(Path(module.__file__).parent)
-
-
-def test_a_program_is_loaded_and_not_compiled_again(tmp_path):
-    (tmp_path / "some.py").write_text(
-        "from pafpose.runtime.jit import kernel\n"
-        "@kernel\ndef inner(x): return x + 1\n"
-        "@kernel\ndef outer(x): return inner(x) * inner(x)\n"
-        "if __name__ == 'some':\n"
-        "    assert outer(2.0) == 9\n"
-        "    print(sum(outer.stats.cache_hits.values()), sum(inner.inner.stats.cache_misses.values()))\n"
+def test_one_line_says_that_functions_of_the_package_are_compiled(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    code = (
+        "import logging; logging.basicConfig(level='INFO')\n"
+        "import numpy as np\n"
+        "from pafpose.decode.sorting import descending, middle\n"
+        "descending(np.zeros(1)), middle(np.zeros(1))\n"
     )
-    found = [
-        subprocess.run(
-            [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import some"],
-            capture_output=True, text=True, check=True,
-        ).stdout.split()
-        for _ in range(2)
-    ]  # fmt: skip
-    assert found == [["0", "1"], ["1", "0"]]
-    files = {path.name.split(".")[1].split("-")[0] for path in tmp_path.rglob("*.nbc")}
-    assert files == {"outer"}  # nothing of what only kernels call is written
+    assert run(code).stderr.count("compiling") == 1
+    assert "compiling" not in run(code).stderr
 
 
-def test_with_another_numba_kernels_compile_as_numba_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numba.__version__", "0.99.0")
+def test_nothing_is_said_of_other_functions(caplog):
+    with caplog.at_level("INFO"):
+        numba.njit(lambda x: x + 1)(1)
+    assert not caplog.records
 
-    @kernel(inline=True)
-    def half(value: float) -> float:
-        return value / 2
 
-    @kernel(noalias=True)
-    def halves(values: np.ndarray) -> float:
-        total = 0.0
-        for value in values:
-            total += half(value)
-        return total
+def test_the_cache_of_other_functions_is_left_where_it_was():
+    before = numba.config.CACHE_DIR
+    njit(np_sum)
+    assert before == numba.config.CACHE_DIR
 
-    for one in (half, halves):
-        one._cache = NullCache()
-        assert type(one).__name__ == "CPUDispatcher"
-    assert halves(np.arange(4.0)) == 3
+
+def np_sum(values: np.ndarray) -> float:
+    return float(values.sum())
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_python_and_compiled_functions_may_call_it_without_the_lock(inline):
+    half = njit(lambda x: x / 2, inline=inline)
+
+    @numba.njit
+    def outer(x: float) -> float:
+        return half(x) + 1
+
+    assert half(3.0) == 1.5
+    assert outer(3.0) == 2.5
+    assert half.targetoptions["nogil"]

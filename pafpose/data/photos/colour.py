@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pafpose.errors import PafposeError
-from pafpose.runtime.jit import kernel
+from pafpose.runtime.jit import njit
 
 _LUMA = np.array((0.299, 0.587, 0.114))
 _TO_YIQ = np.array((_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
@@ -48,7 +48,7 @@ def colour_map(settings: ColourSettings, rng: np.random.Generator, mean: float) 
     )
 
 
-@kernel
+@njit
 def _map(light: float, contrast: float, saturation: float, turn: float, mean: float) -> np.ndarray:
     """Turn and stretch the chroma in YIQ; all changes but the turn (radians) are shares of 1."""
     c, s = (1 + saturation) * math.cos(turn), (1 + saturation) * math.sin(turn)
@@ -63,7 +63,7 @@ def _map(light: float, contrast: float, saturation: float, turn: float, mean: fl
     return out
 
 
-@kernel
+@njit
 def _mean(image: np.ndarray) -> float:
     """The mean of every eighth row and column."""
     total, rows, columns = 0, image.shape[0], image.shape[1]

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from pafpose.runtime.jit import kernel
+from pafpose.runtime.jit import njit
 
 
-@kernel
+@njit
 def move_people(
     keypoints: np.ndarray, boxes: np.ndarray, drawn: np.ndarray, matrix: np.ndarray, order: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +46,7 @@ def move_people(
     return points, moved
 
 
-@kernel
+@njit
 def seen_part(
     matrix: np.ndarray, size: tuple[int, int], photo: tuple[int, int]
 ) -> tuple[int, int, int, int, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pafpose.runtime.jit import kernel
+from pafpose.runtime.jit import njit
 
 
 def run_ends(counts: bytes | np.ndarray) -> np.ndarray:
@@ -22,7 +22,7 @@ def run_ends(counts: bytes | np.ndarray) -> np.ndarray:
     return _run_ends(np.frombuffer(counts, np.uint8) if isinstance(counts, bytes) else counts)
 
 
-@kernel
+@njit
 def _run_ends(counts: np.ndarray) -> np.ndarray:
     """COCO's format: numbers of 5-bit digits, lowest first, plus 48; bit 5 says that more follow, bit 4 of
     the last is the sign; from the fourth number on, each is the difference to the one two before."""
@@ -45,7 +45,7 @@ def _run_ends(counts: np.ndarray) -> np.ndarray:
     return ends[:found]
 
 
-@kernel
+@njit
 def mark_runs(pixels: np.ndarray, height: int, ends: np.ndarray, out: np.ndarray) -> None:
     """Set ``out`` where the pixel of that number is in the shape; what is set already stays.
 
@@ -71,7 +71,7 @@ def mark_runs(pixels: np.ndarray, height: int, ends: np.ndarray, out: np.ndarray
         out[n] = low & 1
 
 
-@kernel
+@njit
 def _rows(ends: np.ndarray, height: int) -> tuple[int, int]:
     """The first row of a shape, and the one after its last."""
     top, bottom = height, 0
@@ -85,7 +85,7 @@ def _rows(ends: np.ndarray, height: int) -> tuple[int, int]:
     return top, bottom
 
 
-@kernel
+@njit
 def mark_box(pixels: np.ndarray, height: int, box: np.ndarray, out: np.ndarray) -> None:
     """Set ``out`` where the centre of the pixel is in the box x, y, w, h; what is set already stays."""
     for n, pixel in enumerate(pixels):
@@ -93,7 +93,7 @@ def mark_box(pixels: np.ndarray, height: int, box: np.ndarray, out: np.ndarray) 
         out[n] |= 0 <= x < box[2] and 0 <= y < box[3]
 
 
-@kernel
+@njit
 def pixels_under_cells(
     back: np.ndarray, cells: tuple[int, int], stride: int, size: tuple[int, int]
 ) -> np.ndarray:
@@ -126,7 +126,7 @@ class Regions(NamedTuple):
     protected: np.ndarray  # (P,) bool: counts again where somebody is ignored
 
 
-@kernel
+@njit
 def ignored_pixels(pixels: np.ndarray, height: int, regions: Regions, outside: bool) -> np.ndarray:
     """(n,) bool: which of ``pixels`` are in the region of somebody ignored and of nobody protected.
 
@@ -144,7 +144,7 @@ def ignored_pixels(pixels: np.ndarray, height: int, regions: Regions, outside: b
     return out
 
 
-@kernel
+@njit
 def _mark_people(
     pixels: np.ndarray, height: int, regions: Regions, chosen: np.ndarray, out: np.ndarray
 ) -> None:
@@ -159,7 +159,7 @@ def _mark_people(
             mark_box(pixels, height, regions.boxes[m], out)
 
 
-@kernel
+@njit
 def draw_runs(ends: np.ndarray, height: int, window: tuple[int, int, int, int]) -> np.ndarray:
     """The part ``window`` (x, y, w, h) of a mask in a photo of that height, as (h, w) uint8: 0 or 255."""
     left, top, width, rows = window

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from pafpose.runtime.jit import kernel
+from pafpose.runtime.jit import njit
 
 _EXPONENT = np.int32(0x7F800000)
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
-@kernel
+@njit
 def descending_float32(values: np.ndarray) -> np.ndarray:
     """The same for float32 values, by counting their bytes: quicker from a few dozen on."""
     bits = (values + np.float32(0)).view(np.uint32)
@@ -36,26 +35,26 @@ def descending_float32(values: np.ndarray) -> np.ndarray:
     return order
 
 
-@kernel
+@njit
 def descending(values: np.ndarray) -> np.ndarray:
     """Indices of float64 values, largest first, equal ones as they stand; one type compiles once."""
     return np.argsort(-values, kind="mergesort")
 
 
-@kernel
+@njit
 def middle(values: np.ndarray) -> float:
     """The median of some values; of an even number the lower of the two in the middle."""
     place = (values.size - 1) // 2
     return np.partition(values, place)[place]
 
 
-@njit(inline="always")
+@njit(inline=True)
 def _larger(a: np.int32, b: np.int32) -> np.int32:
     """The larger magnitude of two float32 values as int32; the casts keep it there, in vector registers."""
     return max(np.int32(a & _MAGNITUDE), np.int32(b & _MAGNITUDE))
 
 
-@kernel
+@njit
 def all_finite(bits: np.ndarray) -> bool:
     """Whether float32 values, viewed as a flat int32 array, hold no NaN and no infinity.
 
