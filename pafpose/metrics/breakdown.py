@@ -1,4 +1,4 @@
-"""Where AP comes from: by keypoint and by how crowded the photos are."""
+"""AP by keypoint and by how crowded the photos are."""
 
 from __future__ import annotations
 
@@ -7,91 +7,81 @@ from typing import Any
 
 import numpy as np
 
-from pafpose.metrics.coco_ap import Detection, coco_ap, only_photos
+from pafpose.geometry import box_from_corner_frame
+from pafpose.metrics.coco_ap import Detection, coco_ap, in_skeleton_order, only_photos
 from pafpose.skeleton import Skeleton
 
-CROWD_LEVELS = {"alone": (0.0, 0.1), "some": (0.1, 0.8), "crowded": (0.8, np.inf)}
+CROWD_LEVELS = {"alone": (0.0, 0.1), "some": (0.1, 0.8), "crowded": (0.8, np.inf)}  # of crowd_index
 
 
 def ap_by_keypoint(
-    detections: Sequence[Detection],
-    ground_truth: Mapping[str, Any],
-    skeleton: Skeleton,
+    detections: Sequence[Detection], ground_truth: Mapping[str, Any], skeleton: Skeleton
 ) -> dict[str, float]:
-    """AP when one keypoint alone is annotated and asked for; people without it are left out.
+    """Compute ``AP_<keypoint>`` for each scored keypoint, as if it were the only one annotated and found.
 
-    Keypoints that nobody is annotated with have no AP and are not in the result.
+    A keypoint that is labelled nowhere has no AP and is not in the result.
     """
-    names = ground_truth["categories"][0].get("keypoints") or [skeleton.keypoints[k] for k in skeleton.scored]
+    truth = in_skeleton_order(ground_truth, skeleton)
     result = {}
-    for place, k in enumerate(skeleton.scored):
-        name = skeleton.keypoints[k]
-        if name not in names:
-            continue
-        truth = _keep_keypoint(ground_truth, list(names).index(name))
-        if _anybody(truth):
-            found = [d for d in detections if d["keypoints"][3 * place + 2] > 0]
-            result[f"AP_{name}"] = coco_ap(found, truth, skeleton, areas=("all",))["AP"]
+    for n, k in enumerate(skeleton.scored):
+        single = truth | {"annotations": [_only_keypoint(a, n) for a in truth["annotations"]]}
+        if any(map(_is_labelled, single["annotations"])):
+            found = [d for d in detections if d["keypoints"][3 * n + 2] > 0]
+            ap = coco_ap(found, single, skeleton, areas=("all",))["AP"]
+            result[f"AP_{skeleton.keypoints[k]}"] = ap
     return result
 
 
 def ap_by_crowd(
-    detections: Sequence[Detection],
-    ground_truth: Mapping[str, Any],
-    skeleton: Skeleton,
+    detections: Sequence[Detection], ground_truth: Mapping[str, Any], skeleton: Skeleton
 ) -> dict[str, float]:
-    """AP over the photos of each level of ``crowd_index``; levels where nobody is annotated are left out."""
+    """Compute ``AP_<level>`` over the photos of each of ``CROWD_LEVELS``.
+
+    A level in which nobody is labelled has no AP and is not in the result.
+    """
     index = crowd_index(ground_truth)
     result = {}
     for level, (low, high) in CROWD_LEVELS.items():
         photos = {photo for photo, value in index.items() if low <= value < high}
         truth = only_photos(ground_truth, photos)
-        if _anybody(truth):
+        if any(map(_is_labelled, truth["annotations"])):
             found = [d for d in detections if d["image_id"] in photos]
             result[f"AP_{level}"] = coco_ap(found, truth, skeleton, areas=("all",))["AP"]
     return result
 
 
 def crowd_index(ground_truth: Mapping[str, Any]) -> dict[int, float]:
-    """For every photo: others' keypoints in a person's box over their own, the mean over people.
+    """Return how crowded each photo is: 0 when no keypoint lies in the box of somebody else.
 
-    The measure of the CrowdPose data set (Li et al. 2019, eq. 7); 0 for photos of at most one person.
+    For each person, count the keypoints of others that lie in the person's box, and divide by the number of
+    the person's own labelled keypoints; the index of a photo is the mean over its people (CrowdPose, Li et
+    al. 2019, eq. 7).
     """
     people: dict[int, list[Mapping[str, Any]]] = {image["id"]: [] for image in ground_truth["images"]}
     for annotation in ground_truth["annotations"]:
         if _is_labelled(annotation):
             people[annotation["image_id"]].append(annotation)
-    return {photo: _mean_intrusion(group) for photo, group in people.items()}
+    return {photo: _crowd_index_of(group) for photo, group in people.items()}
 
 
 def _is_labelled(annotation: Mapping[str, Any]) -> bool:
     return not annotation.get("iscrowd") and any((annotation.get("keypoints") or [])[2::3])
 
 
-def _anybody(ground_truth: Mapping[str, Any]) -> bool:
-    """Whether there is somebody to find: without, AP is not defined."""
-    return any(_is_labelled(annotation) for annotation in ground_truth["annotations"])
-
-
-def _mean_intrusion(group: Sequence[Mapping[str, Any]]) -> float:
-    points = [np.asarray(a["keypoints"], float).reshape(-1, 3) for a in group]
+def _crowd_index_of(people: Sequence[Mapping[str, Any]]) -> float:
+    points = [np.asarray(person["keypoints"], float).reshape(-1, 3) for person in people]
     points = [p[p[:, 2] > 0, :2] for p in points]
     ratios = []
-    for n, annotation in enumerate(group):
-        x, y, w, h = annotation["bbox"]
+    for n, person in enumerate(people):
+        x, y, w, h = box_from_corner_frame(np.asarray(person["bbox"], float))
         others = [p for m, p in enumerate(points) if m != n]
         inside = sum(((p >= (x, y)) & (p <= (x + w, y + h))).all(-1).sum() for p in others)
         ratios.append(inside / len(points[n]))
     return float(np.mean(ratios)) if ratios else 0.0
 
 
-def _keep_keypoint(ground_truth: Mapping[str, Any], place: int) -> dict[str, Any]:
-    """The same annotations with one labelled keypoint."""
-
-    def reduce(annotation: Mapping[str, Any]) -> dict[str, Any]:
-        given = list(annotation.get("keypoints") or [])
-        kept = [0] * len(given)
-        kept[3 * place : 3 * place + 3] = given[3 * place : 3 * place + 3]
-        return dict(annotation) | {"keypoints": kept, "num_keypoints": int(any(kept[2::3]))}
-
-    return dict(ground_truth) | {"annotations": [reduce(a) for a in ground_truth["annotations"]]}
+def _only_keypoint(annotation: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """Return the annotation with all keypoints but the ``n``-th unlabelled."""
+    keypoints = [0.0] * len(annotation["keypoints"])
+    keypoints[3 * n : 3 * n + 3] = annotation["keypoints"][3 * n : 3 * n + 3]
+    return dict(annotation) | {"keypoints": keypoints}

@@ -125,7 +125,9 @@ def coco_ap(
     if not detections:
         return {name: 0.0 for name in METRICS if _SLICES[name[2:]][1] in areas}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        truth = _coco_truth(ground_truth, skeleton)
+        truth = COCO()
+        truth.dataset = in_skeleton_order(ground_truth, skeleton)
+        truth.createIndex()
         found = truth.loadRes(
             [d | {"category_id": 1} for d in detections]
         )  # copies: loadRes writes into them
@@ -141,13 +143,19 @@ def coco_ap(
     return _summary(evaluation)
 
 
-def scored_annotations(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> list[dict[str, Any]]:
-    """Return the annotations as COCOeval wants them, with scored keypoints in the skeleton's order."""
+def in_skeleton_order(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> dict[str, Any]:
+    """Return a COCO dict with one category, whose keypoints are the scored ones in the skeleton's order.
+
+    All categories become that one: the skeleton says what to look for. The order of the annotations stays.
+    A keypoint that the data set does not list is unlabelled.
+    """
     columns = {c["id"]: _columns(c.get("keypoints"), skeleton) for c in ground_truth["categories"]}
-    return [
+    annotations = [
         _annotation(annotation, number, columns[annotation["category_id"]])
         for number, annotation in enumerate(ground_truth["annotations"], start=1)
     ]
+    category = {"id": 1, "name": skeleton.name, "keypoints": [skeleton.keypoints[k] for k in skeleton.scored]}
+    return {"images": list(ground_truth["images"]), "categories": [category], "annotations": annotations}
 
 
 def _gather(part: Any) -> list[Any]:
@@ -159,31 +167,22 @@ def _gather(part: Any) -> list[Any]:
     return parts
 
 
-def _coco_truth(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> COCO:
-    truth = COCO()
-    truth.dataset = {
-        "images": list(ground_truth["images"]),
-        "categories": [{"id": 1}],  # all categories are scored as one: the skeleton says what to look for
-        "annotations": scored_annotations(ground_truth, skeleton),
-    }
-    truth.createIndex()
-    return truth
-
-
-def _columns(names: Sequence[str] | None, skeleton: Skeleton) -> list[int]:
-    """Return each scored keypoint's index in the data set's list of names, -1 when it is not listed."""
-    wanted = [skeleton.keypoints[k] for k in skeleton.scored]
+def _columns(names: Sequence[str] | None, skeleton: Skeleton) -> list[int | None]:
+    """Return each scored keypoint's index in the data set's list of names, None when it is not listed."""
     if not names:
-        return list(range(len(wanted)))
-    return [list(names).index(name) if name in names else -1 for name in wanted]
+        return list(range(len(skeleton.scored)))
+    known = skeleton.match(names)
+    return [known.get(k) for k in skeleton.scored]
 
 
-def _annotation(annotation: Mapping[str, Any], number: int, columns: Sequence[int]) -> dict[str, Any]:
+def _annotation(annotation: Mapping[str, Any], number: int, columns: Sequence[int | None]) -> dict[str, Any]:
     given = list(annotation.get("keypoints") or [])
     keypoints: list[float] = []
     for column in columns:
-        known = 0 <= 3 * column < len(given)
-        keypoints += [float(value) for value in given[3 * column : 3 * column + 3]] if known else _ABSENT
+        if given and column is not None:
+            keypoints += [float(value) for value in given[3 * column : 3 * column + 3]]
+        else:
+            keypoints += _ABSENT
     box = annotation["bbox"]
     return {
         "id": number,  # not the data set's id: COCOeval reads id 0 as "no match"

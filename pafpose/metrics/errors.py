@@ -1,214 +1,220 @@
-"""How people go wrong, keypoint by keypoint, and what each kind of error costs in AP.
+"""Classify what is wrong with found people, and measure what each kind of error costs in AP.
 
-After Ronchi and Perona 2017, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation". A found
-keypoint is compared by its similarity ``exp(-d^2 / (2 area k^2))``, k = 2 sigma, COCO's own term, with
+The method is that of Ronchi and Perona 2017, "Benchmarking and Error Diagnosis in Multi-Instance Pose
+Estimation". Found people are matched to annotated ones, best score first. As in COCO the match with the
+highest OKS wins, but an OKS of 0.1 is enough, and left and right may be exchanged: a person found the wrong
+way round is one person with inverted keypoints. A found person who matches nobody is *background*, an
+annotated one whom nobody matches is *unseen*.
 
-- its true place: *good* from 0.85, *jitter* from 0.5; else, of these, the one that it is nearest to,
-- the place of its mirror partner on the same person, from 0.5: *inversion*,
-- the places of the same keypoint and its partner on other people, from 0.5: *swap*;
-- *missed* otherwise, or when it was not found at all.
+Each labelled keypoint of a matched person gets a kind, by COCO's similarity ``exp(-d^2 / (2 area k^2))``,
+``k = 2 sigma``, of the found keypoint to
 
-People are matched as COCO does, best score first, from an OKS of 0.1, but blind to left and right: a person
-seen the wrong way round is one with inverted keypoints. Those that match nobody are *background*.
+- its true place: *good* from 0.85, *jitter* from 0.5,
+- the place of its left/right partner on the same person: *inversion* from 0.5,
+- the place of the keypoint or its partner on another person: *swap* from 0.5.
+
+The first that applies counts; between inversion and swap, the more similar place does. Otherwise, and when it
+was not found at all, the keypoint is *missed*. All coordinates are pixels of the original photo.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pafpose.metrics.coco_ap import MAX_DETS, Detection, coco_ap, scored_annotations
+from pafpose.metrics.coco_ap import MAX_DETS, Detection, coco_ap, in_skeleton_order
 from pafpose.skeleton import Skeleton
 
 KINDS = ("good", "jitter", "inversion", "swap", "missed")
 GOOD, JITTER, INVERSION, SWAP, MISSED = range(len(KINDS))
 GAINS = (*KINDS[1:], "background", "unseen", "ranking")  # what can be put right
 GOOD_FROM, NEAR_FROM, MATCH_FROM = 0.85, 0.5, 0.1
-_EPSILON = np.spacing(1)  # COCO's, keeps areas of 0 harmless
+_EPSILON = np.spacing(1)  # COCO's, so that an area of 0 does no harm
 
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """Counts of keypoints and people, and AP gained when one kind of error alone is put right."""
+    """Counts of keypoints and people, and the AP gained when one kind of error alone is put right."""
 
     keypoints: tuple[str, ...]  # scored ones
     counts: np.ndarray  # (K, 5) labelled keypoints of matched people, by kind
-    people: int  # annotated, with labelled keypoints
-    unseen: int  # of them, matched by nobody
-    background: int  # found people that match nobody
+    people: int  # annotated people with labelled keypoints
+    unseen: int  # annotated people whom nobody matches
+    background: int  # found people who match nobody
     ap: float
     gains: dict[str, float]  # by GAINS
 
     def metrics(self) -> dict[str, float]:
-        """Flat numbers for metrics.json; shares are of the labelled keypoints of matched people."""
-        flat = {
-            f"errors_{kind}": share for kind, share in zip(KINDS, _shares(self.counts.sum(0)), strict=True)
-        }
-        flat |= {
-            f"errors_{kind}_{name}": share
-            for name, row in zip(self.keypoints, self.counts, strict=True)
-            for kind, share in zip(KINDS, _shares(row), strict=True)
-        }
+        """Return flat numbers for metrics.json; shares are of the labelled keypoints of matched people."""
+        rows = {"": self.counts.sum(0)} | dict(zip(self.keypoints, self.counts, strict=True))
+        flat = {}
+        for name, row in rows.items():
+            shares = (row / max(row.sum(), 1)).tolist()
+            for kind, share in zip(KINDS, shares, strict=True):
+                flat[f"errors_{kind}_{name}" if name else f"errors_{kind}"] = share
         flat |= {"errors_background": float(self.background), "errors_unseen": float(self.unseen)}
         return flat | {f"gain_{name}": gain for name, gain in self.gains.items()}
 
 
-class _Truth(NamedTuple):
-    """The annotated people of one photo."""
-
-    ids: list[int]  # places in the list of annotations
-    points: np.ndarray  # (G, K, 3)
-    areas: np.ndarray  # (G,)
-    ignored: np.ndarray  # (N, 4) boxes of crowds and of people without keypoints
-
-
-class _Match(NamedTuple):
-    """One found person and what it is of."""
-
-    detection: int
-    annotation: int
-    kinds: np.ndarray  # (K,), -1 where the keypoint is not labelled
-    oks: float
-
-
 def error_report(
-    detections: Sequence[Detection],
-    ground_truth: Mapping[str, Any],
-    skeleton: Skeleton,
+    detections: Sequence[Detection], ground_truth: Mapping[str, Any], skeleton: Skeleton
 ) -> ErrorReport:
-    """Classify the best 20 people of every photo; both arguments as for ``coco_ap``.
+    """Classify the errors of the best 20 people of each photo; the arguments are those of ``coco_ap``.
 
-    Putting an error right moves the keypoints to their true places, drops background people, leaves unseen
-    ones out of the ground truth, or ranks people by their true OKS, everything else as it was.
+    A gain is the AP after one kind of error was put right, minus the AP. Keypoints are moved to their true
+    places, background people are dropped, unseen people leave the ground truth, and for *ranking* found
+    people are scored by their true OKS.
     """
-    annotations = scored_annotations(ground_truth, skeleton)
-    by_photo: dict[int, list[int]] = {image["id"]: [] for image in ground_truth["images"]}
+    truth = in_skeleton_order(ground_truth, skeleton)
+    annotations = truth["annotations"]
+    by_photo: dict[int, list[int]] = {image["id"]: [] for image in truth["images"]}
     for n, detection in enumerate(detections):
         by_photo[detection["image_id"]].append(n)
-    truths = _truths(annotations, by_photo)
+    similarity, photos = _Similarity(skeleton), _photos(truth)
     matches: list[_Match] = []
     background: set[int] = set()
-    for photo, found in by_photo.items():
+    for image_id, found in by_photo.items():
         best = sorted(found, key=lambda n: -detections[n]["score"])[:MAX_DETS]
-        own, lost = _match_photo(best, detections, truths[photo], skeleton)
-        matches += own
-        background |= lost
-    seen = {match.annotation for match in matches}
-    people = {n for truth in truths.values() for n in truth.ids}
-    ap = coco_ap(detections, ground_truth, skeleton, areas=("all",))["AP"]
-    gains = {}
-    for name in GAINS:
-        repaired, truth = detections, ground_truth
-        if name == "unseen":
-            kept = [a for n, a in enumerate(ground_truth["annotations"]) if n not in people - seen]
-            truth = dict(ground_truth) | {"annotations": kept}
-        else:
-            repaired = _repair(name, detections, annotations, matches, background)
-        gains[name] = coco_ap(repaired, truth, skeleton, areas=("all",))["AP"] - ap
+        persons = {n: _points(detections[n]) for n in best}
+        matched, unmatched = _match(persons, photos[image_id], similarity)
+        matches += matched
+        background |= unmatched
+    people = {g for photo in photos.values() for g in photo.people}
+    unseen = people - {match.annotation for match in matches}
+
+    def ap(found: Sequence[Detection], without: Collection[int] = ()) -> float:
+        kept = [a for g, a in enumerate(annotations) if g not in without]
+        return coco_ap(found, truth | {"annotations": kept}, skeleton, areas=("all",))["AP"]
+
+    repaired = {
+        name: ap(_with_true_places(detections, annotations, matches, kind))
+        for kind, name in enumerate(KINDS)
+        if kind != GOOD
+    }
+    repaired["background"] = ap([d for n, d in enumerate(detections) if n not in background])
+    repaired["unseen"] = ap(detections, without=unseen)
+    oks = {match.detection: match.oks for match in matches}
+    repaired["ranking"] = ap([d | {"score": oks.get(n, 0.0)} for n, d in enumerate(detections)])
+    before = ap(detections)
     return ErrorReport(
         keypoints=tuple(skeleton.keypoints[k] for k in skeleton.scored),
         counts=_count(matches, len(skeleton.scored)),
         people=len(people),
-        unseen=len(people - seen),
+        unseen=len(unseen),
         background=len(background),
-        ap=ap,
-        gains=gains,
+        ap=before,
+        gains={name: repaired[name] - before for name in GAINS},
     )
 
 
-def _shares(counts: np.ndarray) -> list[float]:
-    return (counts / max(counts.sum(), 1)).tolist()
+class _Photo(NamedTuple):
+    """What is annotated in one photo."""
+
+    people: list[int]  # indices in the list of annotations: not crowds, with labelled keypoints
+    keypoints: np.ndarray  # (G, K, 3)
+    areas: np.ndarray  # (G,)
+    ignored: np.ndarray  # (N, 4) COCO boxes of crowds and of people without labelled keypoints
 
 
-def _count(matches: Sequence[_Match], num_keypoints: int) -> np.ndarray:
-    counts = np.zeros((num_keypoints, len(KINDS)), np.int64)
-    for match in matches:
-        for k, kind in enumerate(match.kinds):
-            if kind >= 0:
-                counts[k, kind] += 1
-    return counts
+class _Match(NamedTuple):
+    """A found person and the annotated person it was matched to."""
+
+    detection: int  # index in the list of detections
+    annotation: int  # index in the list of annotations
+    kinds: np.ndarray  # (K,) indices in KINDS, -1 where the keypoint is not labelled
+    oks: float
 
 
-def _truths(annotations: Sequence[Mapping[str, Any]], photos: Mapping[int, Any]) -> dict[int, _Truth]:
-    people: dict[int, list[int]] = {photo: [] for photo in photos}
-    ignored: dict[int, list[int]] = {photo: [] for photo in photos}
-    for n, annotation in enumerate(annotations):
+class _Similarity:
+    """COCO's similarity of keypoints ``(K, 3)``, by the sigmas of a skeleton's scored keypoints."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        index = {k: n for n, k in enumerate(skeleton.scored)}
+        self.sigmas = np.array([skeleton.sigmas[k] for k in skeleton.scored])
+        self.partner = np.array([index[skeleton.flip_keypoints[k]] for k in skeleton.scored])
+        self.has_partner = self.partner != np.arange(len(index))
+
+    def __call__(
+        self, found: np.ndarray, true: np.ndarray, area: float, *, partner: bool = False
+    ) -> np.ndarray:
+        """Compare found keypoints with the true places, or with those of their left/right partners.
+
+        Returns ``(K,)``; 0 where the keypoint was not found, the place is not labelled, or there is no
+        partner.
+        """
+        there, sigmas = (true[self.partner], self.sigmas[self.partner]) if partner else (true, self.sigmas)
+        squares = ((found[:, :2] - there[:, :2]) ** 2).sum(-1)
+        similarity = np.exp(-squares / (2 * (area + _EPSILON) * (2 * sigmas) ** 2))
+        comparable = (found[:, 2] > 0) & (there[:, 2] > 0)
+        return similarity * (comparable & self.has_partner if partner else comparable)
+
+
+def _points(annotation: Mapping[str, Any]) -> np.ndarray:
+    return np.array(annotation["keypoints"], float).reshape(-1, 3)
+
+
+def _photos(truth: Mapping[str, Any]) -> dict[int, _Photo]:
+    people: dict[int, list[int]] = {image["id"]: [] for image in truth["images"]}
+    ignored: dict[int, list[int]] = {image["id"]: [] for image in truth["images"]}
+    for g, annotation in enumerate(truth["annotations"]):
         counts = annotation["num_keypoints"] > 0 and not annotation["iscrowd"]
-        (people if counts else ignored)[annotation["image_id"]].append(n)
-    result = {}
-    for photo, ids in people.items():
-        points = [np.array(annotations[n]["keypoints"], float).reshape(-1, 3) for n in ids]
-        boxes = np.array([annotations[n]["bbox"] for n in ignored[photo]], float).reshape(-1, 4)
-        areas = np.array([annotations[n]["area"] for n in ids], float)
-        result[photo] = _Truth(ids, np.array(points), areas, boxes)
-    return result
+        (people if counts else ignored)[annotation["image_id"]].append(g)
+    annotations = truth["annotations"]
+    return {
+        image_id: _Photo(
+            own,
+            np.array([_points(annotations[g]) for g in own]),
+            np.array([annotations[g]["area"] for g in own]),
+            np.array([annotations[g]["bbox"] for g in ignored[image_id]], float).reshape(-1, 4),
+        )
+        for image_id, own in people.items()
+    }
 
 
-def _similarity(points: np.ndarray, places: np.ndarray, area: float, sigmas: np.ndarray) -> np.ndarray:
-    """COCO's term for points ``(K, 2)`` at places ``(K, 2)``."""
-    return np.exp(-((points - places) ** 2).sum(-1) / (2 * (area + _EPSILON) * (2 * sigmas) ** 2))
-
-
-def _match_photo(
-    found: Sequence[int], detections: Sequence[Detection], truth: _Truth, skeleton: Skeleton
+def _match(
+    persons: Mapping[int, np.ndarray], photo: _Photo, similarity: _Similarity
 ) -> tuple[list[_Match], set[int]]:
-    """Who is of whom, best score first; and those that are of nobody, neither of an ignored region."""
-    sigmas, mirror = np.array([skeleton.sigmas[k] for k in skeleton.scored]), _partners(skeleton)
-    free = list(range(len(truth.ids)))
+    """Match found people, best score first, to annotated ones; return the matches and the background.
+
+    People who match nobody but lie in an ignored region are in neither.
+    """
+    free = list(range(len(photo.people)))
     matches, background = [], set()
-    for n in found:
-        person = np.array(detections[n]["keypoints"], float).reshape(-1, 3)
-        likeness = [_blind_oks(person, truth.points[g], truth.areas[g], sigmas, mirror) for g in free]
-        if likeness and max(likeness) >= MATCH_FROM:
-            g = free.pop(int(np.argmax(likeness)))
-            kinds, oks = _classify(person, g, truth, sigmas, mirror)
-            matches.append(_Match(n, truth.ids[g], kinds, oks))
-        elif not _in_ignored(person, truth.ignored):
+    for n, person in persons.items():
+        oks = [_sideless_oks(person, photo.keypoints[g], photo.areas[g], similarity) for g in free]
+        if oks and max(oks) >= MATCH_FROM:
+            g = free.pop(int(np.argmax(oks)))
+            kinds, true_oks = _classify(person, g, photo, similarity)
+            matches.append(_Match(n, photo.people[g], kinds, true_oks))
+        elif not _is_ignored(person, photo.ignored):
             background.add(n)
     return matches, background
 
 
-def _partners(skeleton: Skeleton) -> np.ndarray:
-    """For every scored keypoint the place of its mirror partner among them; itself when it has none."""
-    place = {k: n for n, k in enumerate(skeleton.scored)}
-    return np.array([place[skeleton.flip_keypoints[k]] for k in skeleton.scored])
-
-
-def _near(
-    person: np.ndarray, true: np.ndarray, area: float, sigmas: np.ndarray, which: np.ndarray
-) -> np.ndarray:
-    """Similarity of found keypoints to the true places ``which``; 0 where either is not there."""
-    near = _similarity(person[:, :2], true[which, :2], area, sigmas[which])
-    return near * ((person[:, 2] > 0) & (true[which, 2] > 0))
-
-
-def _blind_oks(
-    person: np.ndarray, true: np.ndarray, area: float, sigmas: np.ndarray, mirror: np.ndarray
-) -> float:
-    labelled, own = true[:, 2] > 0, np.arange(len(true))
-    near = np.maximum(_near(person, true, area, sigmas, own), _near(person, true, area, sigmas, mirror))
-    return float(near[labelled].mean())
+def _sideless_oks(person: np.ndarray, true: np.ndarray, area: float, similarity: _Similarity) -> float:
+    """Return the OKS when each keypoint may lie at its own place or at its partner's."""
+    near = np.maximum(similarity(person, true, area), similarity(person, true, area, partner=True))
+    return float(near[true[:, 2] > 0].mean())
 
 
 def _classify(
-    person: np.ndarray, own: int, truth: _Truth, sigmas: np.ndarray, mirror: np.ndarray
+    person: np.ndarray, own: int, photo: _Photo, similarity: _Similarity
 ) -> tuple[np.ndarray, float]:
-    """The kind of every labelled keypoint, and the person's true OKS."""
-    same = np.arange(len(sigmas))
-    true, area = truth.points[own], truth.areas[own]
+    """Return the kind of each keypoint and the OKS of a person matched to annotated person ``own``."""
+    true, area = photo.keypoints[own], photo.areas[own]
     labelled = true[:, 2] > 0
-    right = _near(person, true, area, sigmas, same)
-    inverted = np.where(mirror != same, _near(person, true, area, sigmas, mirror), 0.0)
-    swapped = np.zeros(len(sigmas))
-    for g in range(len(truth.ids)):
+    right = similarity(person, true, area)
+    inverted = similarity(person, true, area, partner=True)
+    swapped = np.zeros(len(true))
+    for g in range(len(photo.people)):
         if g != own:
-            for which in (same, mirror):
-                near = _near(person, truth.points[g], truth.areas[g], sigmas, which)
+            for partner in (False, True):
+                near = similarity(person, photo.keypoints[g], photo.areas[g], partner=partner)
                 swapped = np.maximum(swapped, near)
-    kinds = np.full(len(sigmas), MISSED)
+    kinds = np.full(len(true), MISSED)
     kinds[(swapped >= NEAR_FROM) & (swapped > inverted)] = SWAP
     kinds[(inverted >= NEAR_FROM) & (inverted >= swapped)] = INVERSION
     kinds[right >= NEAR_FROM] = JITTER
@@ -217,38 +223,40 @@ def _classify(
     return kinds, float(right[labelled].mean())
 
 
-def _in_ignored(person: np.ndarray, boxes: np.ndarray) -> bool:
-    """Whether most found keypoints lie in one ignored box, grown by its size on every side as COCO does."""
+def _is_ignored(person: np.ndarray, boxes: np.ndarray) -> bool:
+    """Tell whether half of the found keypoints lie in one box grown by its own size on every side.
+
+    COCOeval grows the boxes of ignored regions in the same way, and like there boxes and keypoints are
+    compared as they stand in the file, half a pixel apart.
+    """
     points = person[person[:, 2] > 0, :2]
-    for x, y, w, h in boxes:
-        inside = ((points >= (x - w, y - h)) & (points <= (x + 2 * w, y + 2 * h))).all(-1)
-        if len(points) and inside.mean() >= NEAR_FROM:
-            return True
-    return False
+    if not len(points):
+        return False
+    low, high = boxes[:, :2] - boxes[:, 2:], boxes[:, :2] + 2 * boxes[:, 2:]
+    inside = ((points >= low[:, None]) & (points <= high[:, None])).all(-1)
+    return bool((inside.mean(-1) >= 0.5).any())
 
 
-def _repair(
-    name: str,
+def _count(matches: Sequence[_Match], num_keypoints: int) -> np.ndarray:
+    counts = np.zeros((num_keypoints, len(KINDS)), np.int64)
+    for match in matches:
+        labelled = np.flatnonzero(match.kinds >= 0)
+        counts[labelled, match.kinds[labelled]] += 1
+    return counts
+
+
+def _with_true_places(
     detections: Sequence[Detection],
     annotations: Sequence[Mapping[str, Any]],
     matches: Sequence[_Match],
-    background: set[int],
+    kind: int,
 ) -> list[Detection]:
-    """The detections without one kind of error."""
-    if name == "background":
-        return [d for n, d in enumerate(detections) if n not in background]
+    """Return the detections with all keypoints of one kind moved to their true places."""
     repaired = list(detections)
-    if name == "ranking":
-        oks = {match.detection: match.oks for match in matches}
-        return [d | {"score": oks.get(n, 0.0)} for n, d in enumerate(detections)]
-    wrong = KINDS.index(name)
     for match in matches:
-        if (match.kinds == wrong).any():
-            points = np.array(detections[match.detection]["keypoints"], float).reshape(-1, 3)
-            true = np.array(annotations[match.annotation]["keypoints"], float).reshape(-1, 3)
-            points[match.kinds == wrong, :2] = true[match.kinds == wrong, :2]
-            points[match.kinds == wrong, 2] = np.maximum(points[match.kinds == wrong, 2], 0.01)
-            repaired[match.detection] = dict(detections[match.detection]) | {
-                "keypoints": points.ravel().tolist()
-            }
+        wrong = match.kinds == kind
+        if wrong.any():
+            points = _points(detections[match.detection])
+            points[wrong, :2] = _points(annotations[match.annotation])[wrong, :2]
+            repaired[match.detection] = detections[match.detection] | {"keypoints": points.ravel().tolist()}
     return repaired

@@ -15,7 +15,7 @@ def person(image_id, x, y):
         "id": 1,
         "image_id": image_id,
         "category_id": 1,
-        "bbox": [x, y, 80, 80],
+        "bbox": [x, y, 81, 80],  # from the outer corner of pixel (x, y)
         "area": 4000.0,
         "iscrowd": 0,
         "keypoints": keypoints.ravel().tolist(),
@@ -45,6 +45,8 @@ def test_crowd_index_counts_strangers_in_the_box(coco18):
     index = crowd_index(truth(coco18, *alone, *pair))
     assert index[1] == 0
     assert index[2] == pytest.approx(9 / 17)  # 40..80 of the other is inside, on both sides
+    narrow = [dict(p, bbox=[p["bbox"][0], p["bbox"][1], 80, 80]) for p in pair]  # the last pixel is 79
+    assert crowd_index(truth(coco18, *narrow))[2] == pytest.approx((8 + 9) / 2 / 17)
     assert crowd_index(truth(coco18) | {"images": [{"id": 5}]}) == {5: 0.0}
 
 
