@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from pafpose import factory
 from pafpose.config import build
@@ -18,6 +19,7 @@ from pafpose.metrics import KeypointAP, people_to_coco
 from pafpose.models.parts import Parts, processes
 from pafpose.runtime.precision import full_precision
 from pafpose.training.optim import build_optimizer
+from pafpose.training.time_budget import schedule_position
 
 
 class PoseModule(LightningModule):
@@ -31,7 +33,6 @@ class PoseModule(LightningModule):
         super().__init__()
         self.config = config
         self.save_hyperparameters({"config": config}, logger=False)
-        self.validated_at = -1  # global step of the last validation
         self.skeleton = factory.build_skeleton(config)
         self.network = factory.build_network(config, trusted=trusted)
         self.targets = factory.build_targets(config)
@@ -149,7 +150,6 @@ class PoseModule(LightningModule):
         truth = self.trainer.datamodule.val_ground_truth()  # type: ignore[attr-defined]
         scores = self.metric.compute(truth, self.skeleton)
         self.log_dict({f"val/{name}": value for name, value in scores.items()})
-        self.validated_at = self.global_step
         self.trainer.datamodule.report_skipped("val")  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -159,3 +159,9 @@ class PoseModule(LightningModule):
         total = int(steps) if steps != float("inf") else None
         scheduler = build(self.config["scheduler"], optimizer=optimizer, total_steps=total)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: LRScheduler, metric: object) -> None:
+        """Advance the schedule by a step, or further where ``max_minutes`` demands it."""
+        position = schedule_position(self.trainer)
+        while scheduler.last_epoch < position:
+            scheduler.step()

@@ -15,7 +15,7 @@ import pafpose
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
 from pafpose.models.parts import Parts
-from pafpose.training.callbacks.progress import LogProgress
+from pafpose.training.callbacks.progress import ProgressLines
 from pafpose.training.module import PoseModule
 from pafpose.training.run import build_trainer, train
 
@@ -145,7 +145,7 @@ def test_batchnorm_over_processes_on_cpus_is_refused_by_its_key(tmp_path: Path) 
     two = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
     with pytest.raises(
         PafposeError,
-        match=r"trainer\.sync_batchnorm=true.*CPUs give trainer=ddp_cpu, or trainer\.sync_batchnorm=false",
+        match=r"trainer\.sync_batchnorm=true.*CPUs use trainer=ddp_cpu, or trainer\.sync_batchnorm=false",
     ):
         run(tmp_path, *two)
 
@@ -201,7 +201,7 @@ def test_log_lines_stand_alone_where_there_is_no_terminal(tmp_path: Path) -> Non
     """Lightning would add a bar of its own beside them."""
     places = [f"paths.output_dir={tmp_path}", "logger=none"]
     lines = build_trainer(pafpose.load_config([*TINY, "callbacks=default", *places]))
-    assert any(isinstance(callback, LogProgress) for callback in lines.callbacks)
+    assert any(isinstance(callback, ProgressLines) for callback in lines.callbacks)
     assert lines.progress_bar_callback is None
 
 

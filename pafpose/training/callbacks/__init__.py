@@ -1,8 +1,9 @@
-"""Lightning callbacks: pictures, speed, progress, averaged weights."""
+"""Lightning callbacks: pictures, speed, progress, averaged weights, validation at the end."""
 
 from pafpose.training.callbacks.ema import EMA
 from pafpose.training.callbacks.panels import PanelsCallback
-from pafpose.training.callbacks.progress import Progress
+from pafpose.training.callbacks.progress import build_progress
 from pafpose.training.callbacks.timing import Timing
+from pafpose.training.callbacks.validate_last_step import ValidateLastStep
 
-__all__ = ["EMA", "PanelsCallback", "Progress", "Timing"]
+__all__ = ["EMA", "PanelsCallback", "Timing", "ValidateLastStep", "build_progress"]
