@@ -98,7 +98,7 @@ class Results:
 
     def __call__(self, *choices: str) -> dict[str, float]:
         """The metrics under some choices."""
-        from pafpose.cli.oracle import compute
+        from pafpose.tools.oracle.oracle import compute
 
         choices = tuple(choice for choice in choices if not self._is_default(choice))
         key = " ".join(choices)

@@ -68,7 +68,7 @@ def command(sheet: Sheet) -> list[str]:
 
 def make(sheet: Sheet, folder: Path) -> Path:
     """Draw a sheet, write it small as ``<key>.png`` into the folder."""
-    from pafpose.cli.visualize import visualize
+    from pafpose.tools.visualize import visualize
 
     with tempfile.TemporaryDirectory() as scratch:
         cfg = load_config([*command(sheet), f"paths.output_dir={scratch}"], name="visualize")

@@ -1,22 +1,6 @@
-"""Evaluate a checkpoint: python scripts/evaluate.py ckpt_path=RUN data=coco data.root=DIR"""
+"""Evaluate a checkpoint: a door to ``pafpose.cli.evaluate``."""
 
-from __future__ import annotations
-
-import hydra
-from omegaconf import DictConfig
-
-from pafpose.cli.guard import guarded
-from pafpose.config import conf_dir
-
-
-@hydra.main(config_path=str(conf_dir()), config_name="evaluate", version_base="1.3")
-@guarded
-def main(cfg: DictConfig) -> float:
-    """Write metrics.json and detections.json; AP goes to Hydra's sweepers."""
-    from pafpose.cli.evaluate import evaluate
-
-    return evaluate(cfg)[cfg.optimized_metric]
-
+from pafpose.cli.evaluate import main
 
 if __name__ == "__main__":
     main()

@@ -60,7 +60,8 @@ def test_every_command_composes(command: str) -> None:
     script, flags, rest = arguments(command)
     assert (ROOT / "scripts" / f"{script}.py").is_file()
     if script in ARGPARSE:
-        text = (ROOT / "scripts" / f"{script}.py").read_text()
+        folder = "benchmarks/__main__" if script == "benchmark" else f"pafpose/cli/{script}"
+        text = (ROOT / f"{folder}.py").read_text()
         assert all(f'"{flag}"' in text for flag in flags if flag.startswith("--")), command
         return
     assert set(flags) <= {"-m", "--help", "--cfg"} and (conf_dir() / f"{script}.yaml").is_file()

@@ -1,72 +1,15 @@
-"""Public weights to a checkpoint that evaluate.py and predict.py load."""
+"""Convert published weights to a checkpoint: ``python scripts/convert.py source=body_pose_model.pth``."""
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
-
-import torch
 from omegaconf import DictConfig
 
-from pafpose import factory
-from pafpose.config import load_config, plain
-from pafpose.errors import PafposeError
-from pafpose.models.summary import describe, summarise
-from pafpose.tools.convert import LAYOUTS, convert_weights, guess_layout, read_weights
-from pafpose.tools.convert.convert import count_stages
-
-log = logging.getLogger(__name__)
+from pafpose.cli.command import command
 
 
-def convert(cfg: DictConfig) -> Path:
-    """What ``scripts/convert.py`` does; the checkpoint, in the run folder.
+@command("convert")
+def main(cfg: DictConfig) -> None:
+    """Write checkpoints/best.ckpt into the run folder."""
+    from pafpose.tools.convert.checkpoint import convert
 
-    It holds tensors and a plain config (skeleton, network, normalisation, decode preset), as those of
-    training do, but no state of an optimiser: it can be evaluated and predicted with, not resumed.
-    """
-    if not cfg.source:
-        raise PafposeError("source is missing: give a weight file, source=body_pose_model.pth")
-    weights = read_weights(cfg.source)
-    name = cfg.format or guess_layout(weights, source=cfg.source)
-    if name not in LAYOUTS:
-        raise PafposeError(f"format={name}: choose one of {', '.join(LAYOUTS)}, or null to tell by the names")
-    layout = LAYOUTS[name]
-    refinements = _refinements(cfg, count_stages(weights, layout))
-    config = plain(
-        load_config([*layout.recipe, *([f"head.refinements={refinements}"] if layout.stages else [])])
-    )
-    config |= {"task_name": "convert", "tags": [f"converted from {Path(cfg.source).name}"]}
-    config["paths"]["output_dir"] = cfg.paths.output_dir
-    network = factory.build_network(config)
-    state = convert_weights(
-        weights,
-        layout,
-        network,
-        factory.build_skeleton(config),
-        source=cfg.source,
-        refinements=refinements,
-    )
-    network.load_state_dict(state)
-    path = Path(cfg.paths.output_dir, "checkpoints", "best.ckpt")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        {"state_dict": {f"network.{k}": v for k, v in state.items()}, "hyper_parameters": {"config": config}},
-        path.with_suffix(".part"),
-    )
-    path.with_suffix(".part").replace(path)
-    log.info("%s: %d tensors, all in their place", layout.title, len(weights))
-    log.info("%s", describe(summarise(network)))
-    log.info("licence of the weights: %s", layout.licence)
-    log.info("checkpoint   %s", path)
-    return path
-
-
-def _refinements(cfg: DictConfig, found: int) -> int:
-    """As many stages as asked for; all of the file when nobody asked."""
-    if cfg.refinements is None:
-        return found
-    if not found:
-        raise PafposeError("refinements: only lightweight files vary in length; leave it out")
-    if not 0 <= cfg.refinements <= found:
-        raise PafposeError(f"refinements={cfg.refinements}: the file has {found}; choose 0 to {found}")
-    return int(cfg.refinements)
+    convert(cfg)

@@ -1,126 +1,15 @@
-"""A checkpoint on photos: overlays and a COCO json."""
+"""Find people in photos: ``python scripts/predict.py ckpt_path=outputs/train/runs/RUN source=photos``."""
 
 from __future__ import annotations
 
-import glob
-import logging
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 from omegaconf import DictConfig
-from rich.progress import track
 
-from pafpose.cli.checkpoint import choose_device, load_checkpoint
-from pafpose.data.photos.images import load_image
-from pafpose.errors import PafposeError
-from pafpose.fields import People
-from pafpose.inference.predictor import Predictor
-from pafpose.metrics import people_to_coco
-from pafpose.runtime.files import write_json
-from pafpose.runtime.log import quiet_known_warnings
-from pafpose.skeleton import Skeleton
-from pafpose.viz import draw_people, save_picture
-
-log = logging.getLogger(__name__)
-
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+from pafpose.cli.command import command
 
 
-def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> dict[str, Any]:
-    """What ``scripts/predict.py`` does; the COCO dict of the people found in ``cfg.source``."""
-    quiet_known_warnings()
-    photos = find_photos(cfg.source)
-    predictor = Predictor.from_trained(load_checkpoint(cfg, overrides), device=choose_device(cfg.device))
-    folder = Path(cfg.paths.output_dir)
-    result = empty_coco(predictor.skeleton)
-    names = overlay_names(photos)
-    for number, path in enumerate(track(photos, "predict", disable=not sys.stderr.isatty()), start=1):
-        photo = load_image(path)
-        people = predictor(photo)
-        height, width = photo.shape[:2]
-        result["images"].append({"id": number, "file_name": str(path), "width": width, "height": height})
-        _add_people(result, people_to_coco(people, number, predictor.skeleton))
-        drawn = clear_ones(people, cfg.drawn_score)
-        overlay = draw_people(photo, drawn.keypoints, predictor.skeleton, scores=drawn.scores)
-        save_picture(overlay, folder / "images" / names[number - 1])
-        log.info("%s: %d people", path, len(people.scores))
-    write_json(folder / "predictions.json", result)
-    log.info("pictures     %s", folder / "images")
-    log.info("COCO json    %s", folder / "predictions.json")
-    return result
+@command("predict")
+def main(cfg: DictConfig) -> None:
+    """Write overlays and predictions.json."""
+    from pafpose.tools.predict import predict
 
-
-def clear_ones(people: People, share: float) -> People:
-    """Who has at least this share of the best score: scraps count little in AP, but clutter a picture.
-
-    >>> import torch
-    >>> clear_ones(People(torch.zeros(3, 18, 3), torch.tensor([28.0, 5.0, 0.5])), 0.1).scores
-    tensor([28.,  5.])
-    """
-    if not 0 <= share <= 1:
-        raise PafposeError(f"drawn_score={share}: a share of the best score, from 0 (everybody) to 1")
-    if not len(people.scores):
-        return people
-    clear = people.scores >= share * people.scores.max()
-    return People(people.keypoints[clear], people.scores[clear])
-
-
-def find_photos(source: str | None) -> list[Path]:
-    """Picture files of a file name, a folder (its own files, by name) or a glob."""
-    if not source:
-        raise PafposeError(
-            "source is missing: give a photo, a folder or a quoted glob, source='photos/*.jpg'"
-        )
-    path = Path(source)
-    if path.is_file():
-        return [path]
-    found = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207  (takes absolute patterns)
-    photos = sorted(p for p in found if p.is_file() and p.suffix.lower() in PICTURES)
-    if not photos:
-        raise PafposeError(f"source={source}: no pictures there ({' '.join(PICTURES)}); check the path")
-    return photos
-
-
-def overlay_names(photos: Sequence[Path]) -> list[str]:
-    """A PNG name for every photo; a number tells those of the same name apart."""
-    names: list[str] = []
-    for photo in photos:
-        name, n = f"{photo.stem}.png", 2
-        while name in names:
-            name, n = f"{photo.stem}_{n}.png", n + 1
-        names.append(name)
-    return names
-
-
-def empty_coco(skeleton: Skeleton) -> dict[str, Any]:
-    """A COCO keypoint file without photos; limbs between scored keypoints, counted from 1 as COCO does."""
-    place = {k: n for n, k in enumerate(skeleton.scored, start=1)}
-    category = {
-        "id": 1,
-        "name": "person",
-        "supercategory": "person",
-        "keypoints": [skeleton.keypoints[k] for k in skeleton.scored],
-        "skeleton": [[place[a], place[b]] for a, b in skeleton.limbs if a in place and b in place],
-    }
-    return {"images": [], "annotations": [], "categories": [category]}
-
-
-def _add_people(result: dict[str, Any], people: Sequence[dict[str, Any]]) -> None:
-    """COCO results as annotations: with an id, a box and an area around the keypoints that were found."""
-    for person in people:
-        points = [person["keypoints"][i : i + 3] for i in range(0, len(person["keypoints"]), 3)]
-        seen = [p for p in points if p[2] > 0] or [(0.0, 0.0, 0.0)]
-        (left, right), (top, bottom) = ((min(c), max(c)) for c in list(zip(*seen, strict=True))[:2])
-        box = [round(v, 3) for v in (left, top, right - left, bottom - top)]
-        result["annotations"].append(
-            person
-            | {
-                "id": len(result["annotations"]) + 1,
-                "bbox": box,
-                "area": box[2] * box[3],
-                "iscrowd": 0,
-                "num_keypoints": sum(p[2] > 0 for p in points),
-            }
-        )
+    predict(cfg)

@@ -1,4 +1,4 @@
-"""A word before Hydra makes the run folder, whose own would be a traceback."""
+"""A Hydra callback that reports an unusable run folder in one sentence instead of a traceback."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from omegaconf import DictConfig
 
 
 class RunFolder(Callback):
-    """Ends with one sentence where the run folder, or the sweep's, cannot be made or written to."""
+    """Create the folder of a run or sweep before Hydra does, or exit with the reason and the way out."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Before a single run."""
-        make(Path(config.hydra.run.dir), "hydra.run.dir")
+        """Create the folder of a single run."""
+        create_folder(Path(config.hydra.run.dir), "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Before a sweep."""
-        make(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
+        """Create the folder of a sweep."""
+        create_folder(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
 
 
-def make(folder: Path, key: str) -> None:
-    """Make a folder and see that files can be put into it; else leave with status 1."""
+def create_folder(folder: Path, key: str) -> None:
+    """Create a writable folder, or exit with status 1 and name the config ``key`` that chose it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
             return
-        reason = "it may not be written to"
+        reason = "it is not writable"
     except OSError as error:
         reason = error.strerror or str(error)
-    sys.exit(f"{folder}: runs cannot be kept there ({reason}); name another folder with {key}=DIR")
+    sys.exit(f"{folder}: cannot be used as a run folder ({reason}); choose another with {key}=DIR")

@@ -72,7 +72,9 @@ def test_every_constant_is_in_the_table(monkeypatch, tmp_path):
     for key, values in decode_constants.VALUES.items():
         for value in values:
             assert DecodeSettings(**{key: value}) != DecodeSettings()
-    monkeypatch.setattr("pafpose.cli.oracle.compute", lambda cfg, _: {"AP": cfg.decode.paf_threshold})
+    monkeypatch.setattr(
+        "pafpose.tools.oracle.oracle.compute", lambda cfg, _: {"AP": cfg.decode.paf_threshold}
+    )
     table = decode_constants.table(oracle.Results(tmp_path, ["data=coco", "data.root=unused"]))
     assert "| default | | 0.050 | 0.050 | 0.050 | 0.050 |" in table
     assert "| paf_threshold | 0.2 | +0.150 | +0.150 | +0.150 | +0.150 |" in table

@@ -24,7 +24,7 @@ def runs(monkeypatch):
         made.append((cfg.paf.width, settings.noise))
         return dict.fromkeys(KEYS, 0.5)
 
-    monkeypatch.setattr("pafpose.cli.oracle.compute", compute)
+    monkeypatch.setattr("pafpose.tools.oracle.oracle.compute", compute)
     return made
 
 

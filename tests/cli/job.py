@@ -12,11 +12,9 @@ import os
 import time
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
-from pafpose.cli.guard import guarded
-from pafpose.config import conf_dir
+from pafpose.cli.command import command
 from pafpose.errors import PafposeError
 
 STARTED = time.monotonic()
@@ -29,8 +27,7 @@ def others_began(calls: Path) -> bool:
     return len(pids) >= 2 or time.monotonic() - STARTED > PATIENCE
 
 
-@hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")
-@guarded
+@command("train")
 def main(cfg: DictConfig) -> float:
     """Pretend to train."""
     folder = Path(cfg.paths.output_dir)

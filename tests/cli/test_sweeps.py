@@ -78,7 +78,7 @@ def test_failed_jobs_do_not_stop_the_others_and_finished_ones_are_not_redone(tmp
     errors = [run.error for run in find_runs([tmp_path / "s"]) if run.error]
     assert errors == ["PafposeError: paf.width=3: not today; choose another", "RuntimeError: out of memory"]
     again = sweep(tmp_path, *words)
-    assert again.stdout.count("finished before, not run again") == 2
+    assert again.stdout.count("already finished, skipped") == 2
     assert widths_run(tmp_path / "s") == [3, 3, 4, 5, 5, 8]
     page = write_report(ReportSettings(folders=[tmp_path / "s"])).read_text()
     assert "2 of 4" in page and "out of memory" in page

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pafpose.cli.check_data import check_data
 from pafpose.config import load_config
 from pafpose.errors import PafposeError
+from pafpose.tools.audit.check_data import check_data
 from pafpose.tools.audit.findings import ERRORS, KINDS, AuditSettings
 from pafpose.tools.audit.run import Audit
 from tests.conftest import ROOT

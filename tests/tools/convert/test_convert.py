@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 import pafpose
-from pafpose.cli.convert import convert
 from pafpose.config import load_config
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import load_network
 from pafpose.skeleton import Skeleton
 from pafpose.tools.convert import LAYOUTS, convert_weights, guess_layout, read_weights
+from pafpose.tools.convert.checkpoint import convert
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,14 @@ def test_openpose_coco(tmp_path: Path, picture: Tensor) -> None:
     torch.manual_seed(0)
     weights = published.openpose_coco_file()
     run = converted(tmp_path, {f"model1_1.{name}": value for name, value in weights.items()})
-    module = load_network(run)
+    trained = load_network(run)
     assert sum(value.numel() for value in weights.values()) == 52_311_446
-    assert module.config["decode"]["peak_threshold"] == 0.05 and module.config["decode"]["min_score"] == 0.4
+    assert trained.config["decode"]["peak_threshold"] == 0.05 and trained.config["decode"]["min_score"] == 0.4
     expected = published.openpose_coco(weights, picture)
-    stages = module(picture)
+    stages = trained.network(picture)
     assert len(stages) == len(expected) == 6
     for fields, theirs in zip(stages, expected, strict=True):
-        heatmaps, pafs = coco_as_ours(*theirs, module.skeleton)
+        heatmaps, pafs = coco_as_ours(*theirs, trained.skeleton)
         close(fields.heatmaps, heatmaps)
         close(fields.pafs, pafs)
 
@@ -80,17 +80,17 @@ def test_openpose_body25(tmp_path: Path, picture: Tensor) -> None:
     torch.manual_seed(0)
     weights = published.openpose_body25_file()
     run = converted(tmp_path, weights)
-    module = load_network(run)
-    assert module.skeleton.name == "body25" and module.skeleton.num_limbs == 26
+    trained = load_network(run)
+    assert trained.skeleton.name == "body25" and trained.skeleton.num_limbs == 26
     *first, last = published.openpose_body25(weights, picture)
-    stages = module(picture)
+    stages = trained.network(picture)
     pafs = [stage.pafs for stage in stages[:4]]
     heatmaps = [stage.heatmaps for stage in stages[4:]]
     parts, pairs, channels = published.BODY25_PARTS, published.BODY25_PAIRS, published.BODY25_MAP
     for ours, theirs in zip(pafs, first[:4], strict=True):
-        close(ours, pafs_as_ours(theirs, parts, pairs, channels, module.skeleton))
+        close(ours, pafs_as_ours(theirs, parts, pairs, channels, trained.skeleton))
     for ours, theirs in zip(heatmaps, [first[4], last], strict=True):
-        close(ours, heatmaps_as_ours(theirs, parts, module.skeleton))
+        close(ours, heatmaps_as_ours(theirs, parts, trained.skeleton))
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +111,11 @@ def test_lightweight(
         "current_epoch": 280,
     }
     run = converted(tmp_path, content, *asked, _use_new_zipfile_serialization=False)
-    module = load_network(run)
-    assert module.config["head"]["refinements"] == stages
+    trained = load_network(run)
+    assert trained.config["head"]["refinements"] == stages
     expected = published.lightweight(light, picture, stages)
-    for fields, theirs in zip(module(picture), expected, strict=True):
-        heatmaps, pafs = coco_as_ours(*theirs, module.skeleton)
+    for fields, theirs in zip(trained.network(picture), expected, strict=True):
+        heatmaps, pafs = coco_as_ours(*theirs, trained.skeleton)
         close(fields.heatmaps, heatmaps)
         close(fields.pafs, pafs)
     people = pafpose.load(run, device="cpu")(np.zeros((40, 60, 3), np.uint8))

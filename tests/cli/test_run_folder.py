@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pafpose.cli.run_folder import make
+from pafpose.cli.run_folder import create_folder
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -16,17 +16,17 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 def test_a_folder_below_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match=r"file/run: .*hydra.run.dir=DIR"):
-        make(tmp_path / "file" / "run", "hydra.run.dir")
+        create_folder(tmp_path / "file" / "run", "hydra.run.dir")
 
 
 def test_a_folder_without_write_rights_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
-    with pytest.raises(SystemExit, match="may not be written to"):
-        make(tmp_path / "run", "hydra.sweep.dir")
+    with pytest.raises(SystemExit, match="not writable"):
+        create_folder(tmp_path / "run", "hydra.sweep.dir")
 
 
 def test_a_usable_folder_is_made(tmp_path: Path) -> None:
-    make(tmp_path / "a" / "b", "hydra.run.dir")
+    create_folder(tmp_path / "a" / "b", "hydra.run.dir")
     assert (tmp_path / "a" / "b").is_dir()
 
 

@@ -6,9 +6,9 @@ import functools
 
 import pytest
 
-from pafpose.cli.checkpoint import apply_overrides, load_checkpoint
 from pafpose.config import load_config, plain
 from pafpose.errors import PafposeError
+from pafpose.tools.overrides import apply_overrides, load_checkpoint
 
 
 @functools.cache

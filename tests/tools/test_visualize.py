@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.cli.visualize import CHOICES, Scene, SheetSettings, compare_panels, ignored, visualize
 from pafpose.config import load_config
 from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
 from pafpose.fields import Targets
 from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings
+from pafpose.tools.visualize import CHOICES, Scene, SheetSettings, compare_panels, ignored, visualize
 
 COMMON = ("data=coco", "augment=default", "augment.crop=64", "data.num_workers=0", "evaluate.input_size=96")
 

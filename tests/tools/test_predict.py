@@ -12,11 +12,11 @@ import torch
 from pycocotools.coco import COCO
 
 import pafpose
-from pafpose.cli.predict import clear_ones, find_photos, overlay_names, predict
 from pafpose.config import load_config
 from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
 from pafpose.fields import People
+from pafpose.tools.predict import clear_ones, find_photos, overlay_names, predict
 
 
 def run(checkpoint, source, folder, *overrides):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.cli.oracle import compute, oracle
 from pafpose.config import load_config
 from pafpose.config import settings as read_settings
 from pafpose.errors import PafposeError
 from pafpose.tools.oracle import BOUNDS, OracleSettings
 from pafpose.tools.oracle.bounds import bounded_people, match_peaks, split_people
+from pafpose.tools.oracle.oracle import compute, oracle
 from pafpose.tools.oracle.perturb import add_noise, blur, drop_keypoints
 
 # a standing person, 60 x 160 px: COCO's 17 keypoints

@@ -9,7 +9,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +16,13 @@ import torch
 from omegaconf import OmegaConf
 
 import pafpose.inference.evaluate
-from pafpose.cli.evaluate import evaluate
 from pafpose.config import load_config
 from pafpose.errors import PafposeError
 from pafpose.fields import People
 from pafpose.inference.settings import EvaluateSettings
 from pafpose.metrics import METRICS
+from pafpose.tools.evaluate import evaluate
+from tests.conftest import ROOT
 
 
 def run(checkpoint, folder, *overrides):
@@ -108,7 +108,7 @@ def again(fields, folder, *overrides):
 def test_saved_fields_decode_to_the_same_people_bit_by_bit(checkpoint, saved, tmp_path, choice, monkeypatch):
     direct = run(checkpoint, tmp_path / "direct", *choice)
     expected = json.loads((tmp_path / "direct" / "detections.json").read_text())
-    monkeypatch.setattr("pafpose.cli.evaluate.load_checkpoint", None)  # neither weights
+    monkeypatch.setattr("pafpose.tools.evaluate.load_checkpoint", None)  # neither weights
     monkeypatch.setattr("pafpose.factory.build_datamodule", None)  # nor photos
     metrics = again(saved, tmp_path / "again", *choice)
     assert json.loads((tmp_path / "again" / "detections.json").read_text()) == expected
@@ -156,7 +156,6 @@ def test_details_and_where_the_time_went(saved, tmp_path, caplog):
 @pytest.mark.slow
 def test_a_sweep_over_saved_fields(saved, tmp_path):
     """As it is typed: every job decodes with its own constants and returns its AP."""
-    root = Path(__file__).resolve().parents[2]
     choices = [
         "decode=coco,paper",
         "decode.peak_threshold=0",
@@ -165,8 +164,8 @@ def test_a_sweep_over_saved_fields(saved, tmp_path):
     ]
     choices += ["hydra.sweep.dir=s", "device=cpu"]
     done = subprocess.run(
-        [sys.executable, root / "scripts" / "evaluate.py", "-m", f"evaluate.fields={saved}", *choices],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False,
+        [sys.executable, ROOT / "scripts" / "evaluate.py", "-m", f"evaluate.fields={saved}", *choices],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     jobs = [json.loads((tmp_path / "s" / str(n) / "metrics.json").read_text()) for n in range(4)]
@@ -182,12 +181,12 @@ def test_optuna_searches_the_constants_on_saved_fields(saved, tmp_path):
     if importlib.util.find_spec("optuna") is None:
         pytest.skip("optuna is absent: pip install 'pafpose[sweep]'")
     (tmp_path / "outputs").mkdir()
-    script = Path(pafpose.inference.evaluate.__file__).parents[1] / "scripts" / "evaluate.py"
+    script = ROOT / "scripts" / "evaluate.py"
     command = [sys.executable, str(script), "-m", "sweep=optuna_decode", f"evaluate.fields={saved}"]
     for total in (2, 4):
         done = subprocess.run(
             [*command, "hydra.sweeper.n_trials=2"],
-            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(script.parents[1])},
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True, text=True, check=False, timeout=400,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -1,0 +1,92 @@
+"""Turn a function of a config into a command: Hydra, readable errors, and the state of the run on disk."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from pafpose.config import conf_dir
+from pafpose.errors import PafposeError
+from pafpose.runtime import run_status as status
+
+log = logging.getLogger(__name__)
+
+Body = Callable[[DictConfig], Any]
+
+
+def command(config_name: str) -> Callable[[Body], Callable[[], Any]]:
+    """Decorate a function of a config to become a command on ``conf/<config_name>.yaml``.
+
+    Called without arguments, the result reads ``sys.argv``. The state of the run goes to ``status.json`` in
+    its folder. On a ``PafposeError`` the command prints the message and exits with status 1; in a sweep
+    the error goes to Hydra, which still runs the other jobs.
+    """
+
+    def decorate(body: Body) -> Callable[[], Any]:
+        hydra_main = hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")
+        return hydra_main(guarded(body))
+
+    return decorate
+
+
+def guarded(body: Body) -> Body:
+    """Record the state of the run around ``body``, and report a ``PafposeError`` without a traceback."""
+
+    @functools.wraps(body)
+    def run(cfg: DictConfig) -> Any:
+        try:
+            return run_job(body, cfg) if status.in_sweep() else run_recorded(body, cfg)
+        except PafposeError as error:
+            log.error("%s", error)
+            log.error("run folder   %s", cfg.paths.output_dir)
+            if status.in_sweep():
+                raise
+            sys.exit(1)
+
+    return run
+
+
+def run_job(body: Body, cfg: DictConfig) -> Any:
+    """Run one job of a sweep: return the stored value if it finished earlier, resume it if it was killed."""
+    folder = Path(cfg.paths.output_dir)
+    finished, value = status.finished_value(cfg, folder)
+    if finished:
+        log.info("already finished, skipped: %s (%s)", value, folder)
+        return value
+    fingerprint = status.digest(cfg)
+    if status.unfinished_checkpoint(cfg, folder):
+        log.info("resuming from %s", folder / "checkpoints" / "last.ckpt")
+        cfg.ckpt_path = str(folder)
+    try:
+        return run_recorded(body, cfg, fingerprint=fingerprint)
+    except PafposeError:
+        raise
+    except Exception as error:
+        log.exception("job failed: %s", folder)
+        traceback.clear_frames(error.__traceback__)  # Hydra keeps the error, which would keep its tensors
+        raise
+
+
+def run_recorded(body: Body, cfg: DictConfig, *, fingerprint: str | None = None) -> Any:
+    """Call ``body`` and write running, done or failed to ``status.json``; a killed run stays "running"."""
+    if not HydraConfig.initialized() or not status.is_first_process():
+        return body(cfg)
+    folder = Path(cfg.paths.output_dir)
+    overrides = list(HydraConfig.get().overrides.task)
+    status.write_status(folder, "running", overrides=overrides, digest=fingerprint or status.digest(cfg))
+    try:
+        value = body(cfg)
+    except Exception as error:
+        status.write_status(folder, "failed", error=f"{type(error).__name__}: {error}")
+        raise
+    status.write_status(folder, "done", value=value)
+    return value
