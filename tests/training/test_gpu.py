@@ -20,11 +20,10 @@ import pafpose
 from pafpose.config import plain
 from pafpose.data.batch import Batch
 from pafpose.runtime.precision import mixed
-from pafpose.training.callbacks import EMA, Timing
 from pafpose.training.module import PoseModule
 from pafpose.training.optim import build_optimizer
 from tests.training.test_run import run
-from tests.training.test_step import CHOICES, SMALL, make_batch, take_step
+from tests.training.test_step import CHOICES, SMALL, every_step, make_batch, take_step
 
 pytestmark = [
     pytest.mark.gpu,
@@ -87,7 +86,7 @@ def test_lightnings_step_does_not_wait_either(tmp_path: Path, precision: Any) ->
     cfg = pafpose.load_config([*SMALL, *data])
     watch = WatchGpu()
     trainer = Trainer(
-        accelerator="gpu", devices=1, precision=precision, max_steps=8, callbacks=[EMA(), Timing(), watch],
+        accelerator="gpu", devices=1, precision=precision, max_steps=8, callbacks=[*every_step(), watch],
         logger=CSVLogger(tmp_path), log_every_n_steps=50, gradient_clip_val=1.0, limit_val_batches=0,
         enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip

@@ -19,9 +19,11 @@ import pafpose
 from pafpose.config import plain
 from pafpose.data.batch import Batch
 from pafpose.runtime.precision import mixed
-from pafpose.training.callbacks import EMA, Timing
+from pafpose.training.callbacks import PanelsCallback, Timing, ValidateLastStep
+from pafpose.training.callbacks.progress import ProgressLines
 from pafpose.training.module import PoseModule
 from pafpose.training.optim import build_optimizer
+from pafpose.training.time_budget import TimeBudget
 
 SMALL = ["backbone=tiny", "head=single", "head.stride=8", "augment.crop=64"]
 
@@ -111,6 +113,11 @@ def test_a_step_reads_no_value_of_the_device(choice: str) -> None:
         total.cpu()
 
 
+def every_step() -> list[Callback]:
+    """The callbacks that do something in every step; averaging waits whenever it updates."""
+    return [Timing(), ProgressLines(), PanelsCallback(), ValidateLastStep(), TimeBudget(60)]
+
+
 class Watch(Callback):
     """Forbids waiting between the start and the end of a training batch, logging included."""
 
@@ -130,7 +137,7 @@ class Watch(Callback):
 
 
 def test_lightnings_step_does_not_wait_either(tmp_path: Path) -> None:
-    """The same under the Trainer with its logging, clipping, schedule, averaging and timing."""
+    """The same under the Trainer with its logging, clipping, schedule and callbacks."""
     data = [f"paths.data_dir={tmp_path}", "data.train_count=8", "data.val_count=1", "data.picture_size=64"]
     data += ["data.generator_workers=1", "data.num_workers=0", "data.batch_size=2", "evaluate.input_size=64"]
     cfg = pafpose.load_config([*SMALL, *data, "loss.log_channels=true"])
@@ -138,7 +145,7 @@ def test_lightnings_step_does_not_wait_either(tmp_path: Path) -> None:
     module.targets.kernel = "torch"  # what a GPU runs
     watch = Watch()
     trainer = Trainer(
-        accelerator="cpu", max_steps=4, callbacks=[EMA(), Timing(), watch], logger=CSVLogger(tmp_path),
+        accelerator="cpu", max_steps=4, callbacks=[*every_step(), watch], logger=CSVLogger(tmp_path),
         log_every_n_steps=2, gradient_clip_val=1.0, limit_val_batches=0, enable_progress_bar=False,
         enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip
@@ -173,7 +180,7 @@ def test_nothing_waits_between_steps(tmp_path: Path) -> None:
     module.targets.kernel = "torch"  # what a GPU runs
     watch = WatchAll()
     trainer = Trainer(
-        accelerator="cpu", max_steps=4, callbacks=[EMA(), Timing(), watch], logger=CSVLogger(tmp_path),
+        accelerator="cpu", max_steps=4, callbacks=[*every_step(), watch], logger=CSVLogger(tmp_path),
         log_every_n_steps=50, limit_val_batches=0, enable_progress_bar=False, enable_model_summary=False,
         enable_checkpointing=False,
     )  # fmt: skip
