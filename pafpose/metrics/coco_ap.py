@@ -77,9 +77,7 @@ def only_photos(ground_truth: Mapping[str, Any], image_ids: Collection[int]) -> 
     }
 
 
-def people_to_coco(
-    people: People, image_id: int, skeleton: Skeleton, *, category_id: int = 1
-) -> list[Detection]:
+def people_to_coco(people: People, image_id: int, skeleton: Skeleton) -> list[Detection]:
     """Return people, given in pixels of the original photo, as COCO results.
 
     Only scored keypoints are listed; one that was not found is 0, 0, 0.
@@ -90,7 +88,7 @@ def people_to_coco(
     return [
         {
             "image_id": int(image_id),
-            "category_id": category_id,
+            "category_id": 1,
             "keypoints": np.round(person, 3).ravel().tolist(),
             "score": float(score),
         }

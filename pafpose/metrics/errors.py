@@ -135,21 +135,19 @@ class _Similarity:
         index = {k: n for n, k in enumerate(skeleton.scored)}
         self.sigmas = np.array([skeleton.sigmas[k] for k in skeleton.scored])
         self.partner = np.array([index[skeleton.flip_keypoints[k]] for k in skeleton.scored])
-        self.has_partner = self.partner != np.arange(len(index))
 
     def __call__(
         self, found: np.ndarray, true: np.ndarray, area: float, *, partner: bool = False
     ) -> np.ndarray:
         """Compare found keypoints with the true places, or with those of their left/right partners.
 
-        Returns ``(K,)``; 0 where the keypoint was not found, the place is not labelled, or there is no
-        partner.
+        Returns ``(K,)``; 0 where the keypoint was not found or the place is not labelled. A keypoint in the
+        middle of the body is its own partner.
         """
         there, sigmas = (true[self.partner], self.sigmas[self.partner]) if partner else (true, self.sigmas)
         squares = ((found[:, :2] - there[:, :2]) ** 2).sum(-1)
         similarity = np.exp(-squares / (2 * (area + _EPSILON) * (2 * sigmas) ** 2))
-        comparable = (found[:, 2] > 0) & (there[:, 2] > 0)
-        return similarity * (comparable & self.has_partner if partner else comparable)
+        return similarity * ((found[:, 2] > 0) & (there[:, 2] > 0))
 
 
 def _points(annotation: Mapping[str, Any]) -> np.ndarray:

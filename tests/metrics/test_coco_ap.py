@@ -16,7 +16,14 @@ from pycocotools.cocoeval import COCOeval
 
 from pafpose.errors import PafposeError
 from pafpose.fields import People
-from pafpose.metrics.coco_ap import METRICS, KeypointAP, coco_ap, only_photos, people_to_coco
+from pafpose.metrics.coco_ap import (
+    METRICS,
+    KeypointAP,
+    coco_ap,
+    in_skeleton_order,
+    only_photos,
+    people_to_coco,
+)
 
 
 def make_truth(rng, skeleton, people_per_photo=(2, 0, 3, 1), *, size=100.0):
@@ -167,6 +174,40 @@ def test_each_category_has_its_own_keypoint_order(rng, coco18):
     assert coco_ap(found, mixed, coco18) == coco_ap(found, truth, coco18)
 
 
+def test_categories_are_scored_as_one(rng, coco18):
+    truth = make_truth(rng, coco18)
+    found = noisy_detections(rng, truth)
+    renamed = truth | {
+        "categories": [truth["categories"][0] | {"id": 7}],
+        "annotations": [a | {"category_id": 7} for a in truth["annotations"]],
+    }
+    foreign = [d | {"category_id": 3} for d in found]
+    assert coco_ap(foreign, renamed, coco18) == coco_ap(found, truth, coco18)
+
+
+def test_annotations_in_skeleton_order(coco18):
+    given = {
+        "images": [{"id": 4}],
+        "categories": [{"id": 7, "keypoints": ["Left-Ankle", "nose"]}],
+        "annotations": [
+            {"id": 0, "image_id": 4, "category_id": 7, "bbox": [1, 2, 3, 4], "keypoints": [5, 6, 1, 7, 8, 0]},
+            {"id": 9, "image_id": 4, "category_id": 7, "bbox": [1, 2, 3, 4], "area": 5.0, "iscrowd": 1},
+        ],
+    }
+    whole = in_skeleton_order(given, coco18)
+    names = [coco18.keypoints[k] for k in coco18.scored]
+    assert whole["images"] == given["images"]
+    assert whole["categories"] == [{"id": 1, "name": "coco18", "keypoints": names}]
+    first, second = whole["annotations"]
+    keypoints = np.zeros((17, 3))
+    keypoints[names.index("nose")] = (7, 8, 0)
+    keypoints[names.index("left_ankle")] = (5, 6, 1)
+    np.testing.assert_array_equal(np.reshape(first["keypoints"], (17, 3)), keypoints)
+    assert (first["num_keypoints"], first["area"], first["iscrowd"], first["category_id"]) == (1, 12, 0, 1)
+    assert first["id"] > 0 and second["id"] != first["id"]
+    assert (second["num_keypoints"], second["area"], second["iscrowd"]) == (0, 5, 1)
+
+
 def test_a_category_without_names_has_the_order_of_the_skeleton(rng, coco18):
     truth = make_truth(rng, coco18)
     found = noisy_detections(rng, truth)
@@ -218,6 +259,7 @@ def test_max_dets_keeps_the_best(rng, coco18):
     assert coco_ap(found, truth, coco18, max_dets=100)["AR"] == pytest.approx(1)
     surest = sorted(found, key=lambda d: -d["score"])[:7]
     assert coco_ap(found, truth, coco18, max_dets=7) == coco_ap(surest, truth, coco18)
+    assert coco_ap(found, truth, coco18, max_dets=1)["AR"] == pytest.approx(1 / 25)
     with pytest.raises(PafposeError, match="max_dets=0"):
         coco_ap(found, truth, coco18, max_dets=0)
 
@@ -281,10 +323,10 @@ def test_people_to_coco(coco18):
     keypoints = torch.zeros(2, 18, 3)
     keypoints[0, 5] = torch.tensor([10.25, 20.50049, 0.75])
     keypoints[1, 3] = torch.tensor([4.0, 5.0, 0.0])  # not found: its place must not leak
-    first, second = people_to_coco(People(keypoints, torch.tensor([0.5, 0.25])), 7, coco18, category_id=3)
+    first, second = people_to_coco(People(keypoints, torch.tensor([0.5, 0.25])), 7, coco18)
     assert len(first["keypoints"]) == 51
     assert first["keypoints"][15:18] == [10.25, 20.5, 0.75]  # to a thousandth
-    assert (first["image_id"], first["category_id"], first["score"]) == (7, 3, 0.5)
+    assert (first["image_id"], first["category_id"], first["score"]) == (7, 1, 0.5)
     assert second["keypoints"] == [0.0] * 51
     assert people_to_coco(People.nobody(18), 7, coco18) == []
     json.dumps(first)
