@@ -1,4 +1,4 @@
-"""One self-contained HTML page, and a CSV, about all runs of a sweep."""
+"""Report about all runs of a sweep: one self-contained HTML page and a CSV."""
 
 from pafpose.tools.report.build import ReportSettings, write_report
 from pafpose.tools.report.collect import Run, find_runs

@@ -1,8 +1,7 @@
-"""From folders to report.html and report.csv."""
+"""Write report.html and report.csv about the runs below some folders."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,13 @@ from pafpose.tools.report.collect import find_runs, metric_names
 from pafpose.tools.report.curves import read_curves
 from pafpose.tools.report.page import page
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What ``scripts/report.py`` is asked; checked when made."""
+    """The arguments of ``scripts/report.py``; checked when made."""
 
     folders: Sequence[Path]
-    metric: str = "AP"  # higher is better
+    metric: str = "AP"  # to rank by; higher is better
     output: Path | None = None  # the html file; None: report.html in the first folder
     title: str | None = None
 
@@ -29,14 +26,14 @@ class ReportSettings:
         for folder in self.folders:
             if not Path(folder).is_dir():
                 raise PafposeError(
-                    f"{folder}: no such folder; give one that a sweep wrote (outputs/train/multiruns/DATE)"
+                    f"{folder}: no such folder; give the folder of a sweep (outputs/train/multiruns/DATE)"
                 )
 
 
 def write_report(settings: ReportSettings) -> Path:
-    """Write the page, and the CSV beside it; the path of the page.
+    """Write the page and, beside it, the CSV; return the path of the page.
 
-    Raises ``PafposeError`` when there are no runs, or no run has the metric though some are finished.
+    Raises ``PafposeError`` when there are no runs, or when there are metrics but not the one to rank by.
     """
     folders = [Path(folder).resolve() for folder in settings.folders]
     runs = find_runs(folders)
@@ -53,5 +50,5 @@ def write_report(settings: ReportSettings) -> Path:
 
 
 def heading(folder: Path) -> str:
-    """The last three names of an absolute folder."""
+    """Return the last three names of an absolute folder."""
     return "/".join(folder.parts[1:][-3:])

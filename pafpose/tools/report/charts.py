@@ -1,180 +1,180 @@
-"""Charts as SVG text, styled by page.css; lengths in px, text escaped here."""
+"""Charts as SVG elements for the report page, styled by ``report.css``; lengths in px."""
 
 from __future__ import annotations
 
 import math
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from html import escape
 
+import matplotlib
 import numpy as np
+from markupsafe import Markup
+from matplotlib.colors import to_hex
+from matplotlib.ticker import MaxNLocator
 
 from pafpose.tools.report.curves import Curve
 from pafpose.tools.report.statistics import Effect, Interaction
 
 COLOURS = ("#0b6e99", "#d9730d", "#0f7b6c", "#ad1a72", "#6940a5")  # of the best runs, in order
-RAMP = ((247, 250, 252), (158, 202, 225), (49, 130, 189), (8, 48, 107))  # low to high
+Range = tuple[float, float]
 
 
-def number(value: float, *, digits: int = 3) -> str:
-    """A metric for people: 0.512, 31.4, 2400, or a dash for NaN."""
+def number(value: float) -> str:
+    """Return a metric as a person would write it: 0.512, 31.44, 2400, or a dash for NaN."""
     if not math.isfinite(value):
         return "–"
-    size = max(0, digits - max(0, len(str(int(abs(value)))) - 1)) if abs(value) >= 1 else digits
-    return f"{value:.{size}f}" if value != int(value) or abs(value) < 1 else f"{value:.0f}"
+    if abs(value) >= 1 and value == int(value):
+        return f"{value:.0f}"
+    return f"{value:.{max(0, 4 - len(str(int(abs(value)))))}f}"
 
 
-def nice_ticks(low: float, high: float, *, count: int = 5) -> list[float]:
-    """Round numbers inside [low, high]."""
-    if not high > low:
-        return [low]
-    raw = (high - low) / count
-    power = 10 ** math.floor(math.log10(raw))
-    step = min((m * power for m in (1, 2, 2.5, 5, 10)), key=lambda s: abs(s - raw))
-    return [
-        float(v) for v in np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1) * step
-    ]
+def heat_colour(share: float) -> str:
+    """Return the colour of a share from 0 (pale) to 1 (dark)."""
+    return to_hex(matplotlib.colormaps["Blues"](0.05 + 0.95 * share))
 
 
-def colour(share: float) -> str:
-    """The ramp's colour at 0..1."""
-    place = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
-    n = min(int(place), len(RAMP) - 2)
-    mixed = (round(a + (b - a) * (place - n)) for a, b in zip(RAMP[n], RAMP[n + 1], strict=True))
-    return "#" + "".join(f"{v:02x}" for v in mixed)
-
-
-def ink(share: float) -> str:
-    """Black or white, what is readable on ``colour(share)``."""
+def text_colour(share: float) -> str:
+    """Return black or white, whichever is readable on ``heat_colour(share)``."""
     return "#fff" if share > 0.55 else "#111"
 
 
-def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
-    """A range a little wider than the values."""
+def share_in(value: float, limits: Range) -> float:
+    """Return where a value lies between two limits, from 0 to 1; 0.5 when the limits are equal."""
+    low, high = limits
+    return (value - low) / (high - low) if high > low else 0.5
+
+
+def padded(values: Sequence[float], share: float = 0.06) -> Range:
+    """Return the range of the values, widened on both sides by a share of its length."""
     low, high = min(values), max(values)
     pad = (high - low) * share or abs(high) * 0.05 or 0.05
     return low - pad, high + pad
 
 
-def effect_chart(effect: Effect, domain: tuple[float, float], *, width: int = 1100) -> str:
-    """One row per value: every run a dot, the mean a line, one standard deviation a band; numbers beside."""
+def ticks(limits: Range) -> list[float]:
+    """Return about five round numbers within the limits."""
+    values = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]).tick_values(*limits)
+    return [float(value) for value in values if limits[0] <= value <= limits[1]]
+
+
+def effect_chart(effect: Effect, limits: Range, *, width: int = 1100) -> Markup:
+    """Draw a row for each value: runs as dots, the mean as a line, one standard deviation as a band."""
     left, right, row, top = 170, 200, 26, 8
     height = top + row * len(effect.levels) + 24
-    span = width - left - right
+    svg = _svg(width, height, f"effect of {effect.key}")
     best = max(level.mean for level in effect.levels)
 
     def x(value: float) -> float:
-        return left + span * (value - domain[0]) / (domain[1] - domain[0])
+        return left + (width - left - right) * min(max(share_in(value, limits), 0), 1)
 
-    parts = [
-        f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{top}" y2="{height - 20}"/>'
-        f'<text class="tick" x="{x(t):.1f}" y="{height - 6}" text-anchor="middle">{t:g}</text>'
-        for t in nice_ticks(*domain)
-    ]
+    for tick in ticks(limits):
+        _add(svg, "line", kind="grid", x1=x(tick), x2=x(tick), y1=top, y2=height - 20)
+        _add(svg, "text", f"{tick:g}", kind="tick", x=x(tick), y=height - 6, text_anchor="middle")
     for n, level in enumerate(effect.levels):
         y = top + row * (n + 0.5)
-        parts.append(
-            f'<text class="name" x="{left - 12}" y="{y + 4}" text-anchor="end">{_short(level.value)}</text>'
-        )
-        if math.isfinite(level.spread):
-            a, b = (x(min(max(level.mean + s * level.spread, domain[0]), domain[1])) for s in (-1, 1))
-            parts.append(
-                f'<rect class="band" x="{a:.1f}" width="{b - a:.1f}" y="{y - 8}" height="16" rx="3"/>'
-            )
-        parts += [f'<circle class="dot" cx="{x(s):.1f}" cy="{y}" r="3"/>' for s in level.scores]
-        m = f"{x(level.mean):.1f}"
-        parts.append(f'<line class="mean" x1="{m}" x2="{m}" y1="{y - 9}" y2="{y + 9}"/>')
-        spread = f" ± {number(level.spread)}" if math.isfinite(level.spread) else ""
-        mark = ' class="best"' if level.mean == best else ""
-        parts.append(
-            f'<text{mark} x="{width - right + 14}" y="{y + 4}">{number(level.mean)}{spread}'
-            f'<tspan class="tick" dx="8">n = {len(level.scores)}</tspan></text>'
-        )
-    return _svg(width, height, parts, f"effect of {effect.key}")
+        _add(svg, "text", _short(level.value), kind="name", x=left - 12, y=y + 4, text_anchor="end")
+        known = math.isfinite(level.spread)
+        if known:
+            start, end = x(level.mean - level.spread), x(level.mean + level.spread)
+            _add(svg, "rect", kind="band", x=start, width=end - start, y=y - 8, height=16, rx=3)
+        for score in level.scores:
+            _add(svg, "circle", kind="dot", cx=x(score), cy=y, r=3)
+        _add(svg, "line", kind="mean", x1=x(level.mean), x2=x(level.mean), y1=y - 9, y2=y + 9)
+        text = number(level.mean) + (f" ± {number(level.spread)}" if known else "")
+        kind = "best" if level.mean == best else "other"
+        label = _add(svg, "text", text, kind=kind, x=width - right + 14, y=y + 4)
+        _add(label, "tspan", f"n = {len(level.scores)}", kind="tick", dx=8)
+    return _markup(svg)
 
 
-def interaction_chart(pair: Interaction) -> str:
-    """Means over a pair of choices as coloured cells; hatched where there is no run."""
-    left, top, cell, row = 170, 46, max(62, min(110, 560 // len(pair.columns))), 34
-    low, high = np.nanmin(pair.means), np.nanmax(pair.means)
-    parts = [
-        f'<text class="axis" x="{left}" y="14">{escape(pair.column_key)} →</text>',
-        f'<text class="axis" x="{left - 12}" y="{top - 10}" text-anchor="end">{escape(pair.row_key)} ↓'
-        "</text>",
-    ]
+def interaction_chart(pair: Interaction) -> Markup:
+    """Draw the means over a pair of choices as coloured cells; cells without a run are empty."""
+    left, top, row, cell = 170, 46, 34, max(62, min(110, 560 // len(pair.columns)))
+    width, height = left + cell * len(pair.columns) + 4, top + row * len(pair.rows) + 4
+    svg = _svg(width, height, f"{pair.row_key} by {pair.column_key}")
+    limits = (float(np.nanmin(pair.means)), float(np.nanmax(pair.means)))
+    _add(svg, "text", f"{pair.column_key} →", kind="axis", x=left, y=14)
+    _add(svg, "text", f"{pair.row_key} ↓", kind="axis", x=left - 12, y=top - 10, text_anchor="end")
     for j, column in enumerate(pair.columns):
-        x = left + cell * (j + 0.5)
-        parts.append(
-            f'<text class="name" x="{x}" y="{top - 10}" text-anchor="middle">'
-            f"{_short(column, cell // 7)}</text>"
-        )
+        text = _short(column, cell // 7)
+        _add(svg, "text", text, kind="name", x=left + cell * (j + 0.5), y=top - 10, text_anchor="middle")
     for i, name in enumerate(pair.rows):
         y = top + row * i
-        parts.append(
-            f'<text class="name" x="{left - 12}" y="{y + 21}" text-anchor="end">{_short(name)}</text>'
-        )
+        _add(svg, "text", _short(name), kind="name", x=left - 12, y=y + 21, text_anchor="end")
         for j, column in enumerate(pair.columns):
             mean, count = float(pair.means[i, j]), int(pair.counts[i, j])
-            box = f'x="{left + cell * j + 1}" y="{y + 1}" width="{cell - 2}" height="{row - 2}" rx="3"'
+            group = _add(svg, "g")
+            box = _add(group, "rect", x=left + cell * j + 1, y=y + 1, width=cell - 2, height=row - 2, rx=3)
             if not count:
-                parts.append(f'<rect {box} class="empty"/>')
+                box.set("class", "empty")
                 continue
-            share = (mean - low) / (high - low) if high > low else 0.5
-            parts.append(
-                f"<g><title>{escape(name)}, {escape(column)}: {number(mean)}, n = {count}</title>"
-                f'<rect {box} fill="{colour(share)}"/><text x="{left + cell * (j + 0.5)}" y="{y + 21}" '
-                f'text-anchor="middle" fill="{ink(share)}">{number(mean)}</text></g>'
-            )
-    width, height = left + cell * len(pair.columns) + 4, top + row * len(pair.rows) + 4
-    return _svg(width, height, parts, f"{pair.row_key} by {pair.column_key}")
+            share = share_in(mean, limits)
+            box.set("fill", heat_colour(share))
+            _add(group, "title", f"{name}, {column}: {number(mean)}, n = {count}")
+            middle = left + cell * (j + 0.5)
+            fill = text_colour(share)
+            _add(group, "text", number(mean), x=middle, y=y + 21, text_anchor="middle", fill=fill)
+    return _markup(svg)
 
 
 def curve_chart(
     curves: Sequence[tuple[str, Curve]], title: str, *, width: int = 560, height: int = 300
-) -> str:
-    """Lines over steps; the first ones, which are the best runs, in colour and on top, the rest grey."""
+) -> Markup:
+    """Draw labelled curves over steps; the first five, the best runs, in colour and on top, the rest grey."""
     left, right, top, bottom = 56, 12, 28, 28
-    steps = padded([float(s) for _, c in curves for s in c.steps], 0.0)
-    values = padded(_without_outliers([float(v) for _, c in curves for v in c.values]))
+    steps = padded([float(s) for _, curve in curves for s in curve.steps], 0.0)
+    values = padded(_without_outliers([float(v) for _, curve in curves for v in curve.values]))
+    svg = _svg(width, height, title)
 
-    def points(curve: Curve) -> str:
-        x = left + (width - left - right) * (curve.steps - steps[0]) / (steps[1] - steps[0])
-        y = height - bottom - (height - top - bottom) * (curve.values - values[0]) / (values[1] - values[0])
-        return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, np.clip(y, top, height - bottom), strict=True))
+    def x(step: float) -> float:
+        return left + (width - left - right) * share_in(step, steps)
 
-    parts = [f'<text class="title" x="{left}" y="16">{escape(title)}</text>']
-    for t in nice_ticks(*values):
-        y = height - bottom - (height - top - bottom) * (t - values[0]) / (values[1] - values[0])
-        parts.append(
-            f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="tick" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{t:g}</text>'
-        )
-    for t in nice_ticks(*steps):
-        x = left + (width - left - right) * (t - steps[0]) / (steps[1] - steps[0])
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{height - 8}" text-anchor="middle">{t:g}</text>')
+    def y(value: float) -> float:
+        return height - bottom - (height - top - bottom) * min(max(share_in(value, values), 0), 1)
+
+    _add(svg, "text", title, kind="title", x=left, y=16)
+    for tick in ticks(values):
+        _add(svg, "line", kind="grid", x1=left, x2=width - right, y1=y(tick), y2=y(tick))
+        _add(svg, "text", f"{tick:g}", kind="tick", x=left - 6, y=y(tick) + 4, text_anchor="end")
+    for tick in ticks(steps):
+        _add(svg, "text", f"{tick:g}", kind="tick", x=x(tick), y=height - 8, text_anchor="middle")
     for n, (label, curve) in reversed(list(enumerate(curves))):
-        style = f'style="stroke:{COLOURS[n]}" class="curve top"' if n < len(COLOURS) else 'class="curve"'
-        name = f"<title>{escape(label)}</title>"
-        if len(curve.steps) == 1:
-            cx, cy = points(curve).split(",")
-            parts.append(f'<circle {style} cx="{cx}" cy="{cy}" r="3">{name}</circle>')
+        points = [(x(step), y(value)) for step, value in zip(curve.steps, curve.values, strict=True)]
+        if len(points) == 1:
+            line = _add(svg, "circle", kind="curve", cx=points[0][0], cy=points[0][1], r=3)
         else:
-            parts.append(f'<polyline {style} points="{points(curve)}">{name}</polyline>')
-    return _svg(width, height, parts, title)
+            line = _add(svg, "polyline", kind="curve", points=" ".join(f"{a:.1f},{b:.1f}" for a, b in points))
+        if n < len(COLOURS):
+            line.set("class", "curve top")
+            line.set("style", f"stroke:{COLOURS[n]}")
+        _add(line, "title", label)
+    return _markup(svg)
 
 
 def _without_outliers(values: Sequence[float]) -> list[float]:
-    """The values without the few that would flatten all else: losses of the first steps, divergence."""
+    """Drop the few values that would flatten the rest: losses of the first steps, divergence."""
     low, high = np.quantile(values, (0.01, 0.97))
     kept = [v for v in values if low - (high - low) <= v <= high + (high - low)]
     return kept or list(values)
 
 
 def _short(text: str, most: int = 24) -> str:
-    return escape(text if len(text) <= most else text[: most - 1] + "…")
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _svg(width: float, height: float, parts: Sequence[str], label: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
-        f'aria-label="{escape(label, quote=True)}">{"".join(parts)}</svg>'
-    )
+def _svg(width: float, height: float, label: str) -> ET.Element:
+    size = {"viewBox": f"0 0 {width} {height}", "width": f"{width}", "height": f"{height}"}
+    return ET.Element("svg", size | {"role": "img", "aria-label": label})
+
+
+def _add(parent: ET.Element, tag: str, text: str = "", **attributes: str | float) -> ET.Element:
+    """Append an element; ``kind`` is its class, and ``_`` in the name of an attribute stands for ``-``."""
+    named = {("class" if name == "kind" else name.replace("_", "-")): v for name, v in attributes.items()}
+    plain = {name: v if isinstance(v, str) else f"{round(v, 1):g}" for name, v in named.items()}
+    element = ET.SubElement(parent, tag, plain)
+    element.text = text
+    return element
+
+
+def _markup(svg: ET.Element) -> Markup:
+    return Markup(ET.tostring(svg, encoding="unicode"))

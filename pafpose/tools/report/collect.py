@@ -1,7 +1,8 @@
-"""Runs of a sweep as they lie in their folders; whatever is missing or broken is said, not skipped."""
+"""Read the runs of a sweep from their folders; runs that are broken or incomplete are listed as such."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import shlex
@@ -22,43 +23,47 @@ LONG_NUMBER = re.compile(r"-?\d+\.\d{5,}(e-?\d+)?")
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder: what was chosen, what came out."""
+    """One run: its choices and its results."""
 
     folder: Path
-    name: str  # the folder below the sweep's
+    name: str  # its folder relative to the sweep's
     state: str  # done | failed | unfinished
     error: str = ""  # why it failed, one line
     script: str = "train"
     overrides: tuple[str, ...] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)  # resolved; empty when it never came so far
+    config: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # resolved; empty when the run stopped before writing it
     metrics: Mapping[str, float] = field(default_factory=dict)
-    choices: Mapping[str, str] = field(default_factory=dict)  # of the keys that differ over the sweep
+    choices: Mapping[str, str] = field(
+        default_factory=dict
+    )  # the keys that differ between runs, and their values
 
     @property
     def command(self) -> str:
-        """The shell command that runs this one again."""
+        """Return the shell command that repeats the run."""
         return shlex.join(["python", f"scripts/{self.script}.py", *self.overrides])
 
     @property
     def label(self) -> str:
-        """The choices in short, else the folder."""
+        """Return the choices in short, or the name when there are none."""
         shown = (f"{key.split('.')[-1]}={readable(value)}" for key, value in self.choices.items())
         return " ".join(shown) or self.name
 
 
 def readable(value: str) -> str:
-    """A number of many digits, as a search leaves them, in four; anything else as it is."""
+    """Shorten a number with many digits, such as a search produces, to four; return other text as it is."""
     return f"{float(value):.4g}" if LONG_NUMBER.fullmatch(value) else value
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:
-    """All runs below the folders, in order of their names, with the choices in which they differ."""
+    """Return all runs below the folders, in the order of their names, with the choices that differ."""
     runs = []
     for folder in folders:
         found = sorted({path.parent for path in _hydra_folders(folder)}, key=_natural)
         if not found:
             raise PafposeError(
-                f"{folder}: no runs there (no folder with .hydra/); give a folder that -m wrote, "
+                f"{folder}: no runs in it (no folder with .hydra/); give the folder of a sweep, "
                 "outputs/train/multiruns/DATE"
             )
         prefix = f"{folder.name}/" if len(folders) > 1 else ""
@@ -67,7 +72,7 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def read_run(folder: Path, name: str) -> Run:
-    """One run folder."""
+    """Read one run folder."""
     status = read_status(folder)
     hydra = _yaml(folder / ".hydra" / "hydra.yaml")
     job = (hydra.get("hydra") or {}).get("job") or {}
@@ -86,25 +91,25 @@ def read_run(folder: Path, name: str) -> Run:
 
 
 def with_choices(runs: Sequence[Run]) -> list[Run]:
-    """The same runs; ``choices`` are the overridden keys with two or more values over the sweep.
+    """Return the runs with their ``choices``: the overridden keys that have two or more values.
 
-    Where a run does not override such a key, its value comes from the run's config, else ``default``.
+    A run that does not override such a key has the value of its config, or ``default``.
     """
     given = [dict(_split(override) for override in run.overrides) for run in runs]
-    keys = list(dict.fromkeys(key for one in given for key in one if key != "sweep"))  # says how, not what
+    keys = list(dict.fromkeys(key for one in given for key in one if key != "sweep"))  # sweep= is no choice
     table = [
         {key: one[key] if key in one else _default(run, key) for key in keys}
         for run, one in zip(runs, given, strict=True)
     ]
     varied = [key for key in keys if len({row[key] for row in table}) > 1]
     return [
-        Run(**{**run.__dict__, "choices": {key: row[key] for key in varied}})
+        dataclasses.replace(run, choices={key: row[key] for key in varied})
         for run, row in zip(runs, table, strict=True)
     ]
 
 
 def metric_names(runs: Iterable[Run]) -> list[str]:
-    """Every metric that some run has, in the order of first appearance."""
+    """Return every metric that some run has, in the order of first appearance."""
     return list(dict.fromkeys(name for run in runs for name in run.metrics))
 
 
@@ -116,8 +121,8 @@ def _outcome(folder: Path, status: Mapping[str, Any]) -> tuple[str, str, dict[st
     if content is not None:
         return DONE, "", metrics
     if (folder / "metrics.json").exists():
-        return FAILED, "metrics.json is not whole", {}
-    reason = "" if status.get("state") != DONE else "finished, but metrics.json is gone"
+        return FAILED, "metrics.json is incomplete", {}
+    reason = "" if status.get("state") != DONE else "finished, but metrics.json is missing"
     return UNFINISHED, reason, {}
 
 
@@ -135,12 +140,12 @@ def _name(path: Path, folder: Path) -> str:
 
 
 def _natural(path: Path) -> list[Any]:
-    """10 after 9."""
+    """Return a sort key that puts 10 after 9."""
     return [(0, int(s), "") if s.isdigit() else (1, 0, s) for s in re.split(r"(\d+)", str(path))]
 
 
 def _yaml(path: Path) -> Any:
-    """The content of a YAML file; an empty mapping when it is absent or not whole."""
+    """Return the content of a YAML file; an empty mapping when it is missing or broken."""
     try:
         return yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError):

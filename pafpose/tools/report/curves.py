@@ -1,4 +1,4 @@
-"""Learning curves out of TensorBoard's event files."""
+"""Read learning curves from TensorBoard's event files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Curve:
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """Every scalar below ``folder`` by tag, thinned out; empty without event files."""
+    """Return every scalar below ``folder`` by tag, thinned out."""
     files = sorted(folder.rglob("events.out.tfevents.*"))
     curves: dict[str, Curve] = {}
     for parent in sorted({file.parent for file in files}):
@@ -35,7 +35,7 @@ def read_curves(folder: Path) -> dict[str, Curve]:
 
 
 def choose_tags(curves: Iterable[Mapping[str, Curve]], *, most: int = 3) -> list[str]:
-    """Tags worth a chart: the preferred ones, then others by name; those with one point only left out."""
+    """Choose tags worth a chart: the preferred ones, then others by name, all with two points or more."""
     counts: dict[str, int] = {}
     for one in curves:
         for tag, curve in one.items():
@@ -46,7 +46,7 @@ def choose_tags(curves: Iterable[Mapping[str, Curve]], *, most: int = 3) -> list
 
 
 def thin(curve: Curve, points: int = POINTS) -> Curve:
-    """At most ``points`` points: means of neighbours, so that noise does not decide what is seen."""
+    """Reduce a curve to at most ``points`` points by averaging neighbours, which also reduces noise."""
     if len(curve.steps) <= points:
         return curve
     parts = np.array_split(np.arange(len(curve.steps)), points)

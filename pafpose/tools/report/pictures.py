@@ -1,18 +1,19 @@
-"""Pictures of a run, small enough to lie inside a page."""
+"""The pictures that a run left in its folder."""
 
 from __future__ import annotations
 
-import base64
 import re
 from pathlib import Path
 
 import cv2
 
+from pafpose.tools.html import jpeg_uri
+
 WIDTH = 720  # px
 
 
 def newest_pictures(folder: Path, *, most: int = 3) -> dict[str, Path]:
-    """Files below ``images/`` by what they show; of several steps of the same photo the last."""
+    """Return picture files by what they show: the last step of each photo, of validation if there are any."""
     images = folder / "images"
     found = sorted(path for path in images.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
     latest: dict[str, Path] = {}
@@ -22,13 +23,12 @@ def newest_pictures(folder: Path, *, most: int = 3) -> dict[str, Path]:
     return dict(list((validation or latest).items())[:most])
 
 
-def data_uri(path: Path, *, width: int = WIDTH) -> str | None:
-    """A JPEG of at most ``width`` px as a ``data:`` address; None when the file is no picture."""
+def picture_uri(path: Path) -> str | None:
+    """Return the picture, at most 720 px wide, as a ``data:`` address; None when the file is no picture."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         return None
-    scale = min(1.0, width / picture.shape[1])
+    scale = min(1.0, WIDTH / picture.shape[1])
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return jpeg_uri(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))

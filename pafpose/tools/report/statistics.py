@@ -1,4 +1,4 @@
-"""What each choice does to a metric: means and spreads over the other choices, shares of variance, pairs."""
+"""Compute how choices affect a metric: means and spreads, explained variance, interactions of pairs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from pafpose.tools.report.collect import DONE, Run
 
-MAX_LEVELS = 10  # more different numbers than this are grouped into ranges
+MAX_LEVELS = 10  # a choice with more different numbers is grouped into ranges
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,18 @@ class Level:
 
     @property
     def mean(self) -> float:
-        """Mean over the other choices."""
+        """Return the mean over the other choices."""
         return float(np.mean(self.scores))
 
     @property
     def spread(self) -> float:
-        """Standard deviation over the other choices (n - 1); NaN for a single run."""
+        """Return the standard deviation over the other choices (n - 1); NaN for a single run."""
         return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else math.nan
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One choice: its levels in order and the share of the metric's variance between them."""
+    """A choice, its levels in order, and the share of the metric's variance that it explains."""
 
     key: str
     levels: tuple[Level, ...]
@@ -42,14 +42,14 @@ class Effect:
 
     @property
     def gain(self) -> float:
-        """Difference between the best and the worst mean."""
+        """Return the difference between the best and the worst mean."""
         means = [level.mean for level in self.levels]
         return max(means) - min(means)
 
 
 @dataclass(frozen=True)
 class Interaction:
-    """Means of the metric over every pair of values of two choices; NaN where no run is."""
+    """Means of the metric for every pair of values of two choices; NaN where there is no run."""
 
     row_key: str
     column_key: str
@@ -57,30 +57,30 @@ class Interaction:
     columns: tuple[str, ...]
     means: np.ndarray  # (rows, columns)
     counts: np.ndarray  # (rows, columns) int
-    strength: float  # share of the cells' variance that no sum of the two choices explains, 0..1
+    strength: float  # share of the variance of the means that no sum of two effects explains, 0..1
 
 
 def ranked(runs: Sequence[Run], metric: str) -> list[Run]:
-    """Finished runs with the metric, best first; then the others in their order."""
+    """Return the finished runs with the metric, best first, then the others in their order."""
     good = [run for run in runs if has_score(run, metric)]
     bad = [run for run in runs if not has_score(run, metric)]
     return sorted(good, key=lambda run: -run.metrics[metric]) + bad
 
 
 def has_score(run: Run, metric: str) -> bool:
-    """Whether a run counts in statistics."""
+    """Tell whether a run counts in the statistics."""
     return run.state == DONE and metric in run.metrics
 
 
 def effects(runs: Sequence[Run], metric: str) -> list[Effect]:
-    """The choices that have two values or more among finished runs, the one that explains most first."""
+    """Return the choices with two or more values among finished runs, the most important first."""
     runs = [run for run in runs if has_score(run, metric)]
     found = [_effect(runs, key, metric) for key in _keys(runs)]
     return sorted((e for e in found if len(e.levels) > 1), key=lambda e: -e.share)
 
 
 def interactions(runs: Sequence[Run], metric: str, *, most: int = 6) -> list[Interaction]:
-    """Every pair of the ``most`` strongest choices, the most entangled pair first."""
+    """Return the pairs of the ``most`` most important choices, the strongest interaction first."""
     keys = [effect.key for effect in effects(runs, metric)][:most]
     runs = [run for run in runs if has_score(run, metric)]
     pairs = [_interaction(runs, pair, metric) for pair in itertools.combinations(keys, 2)]
@@ -88,7 +88,7 @@ def interactions(runs: Sequence[Run], metric: str, *, most: int = 6) -> list[Int
 
 
 def share_of_variance(groups: Sequence[Sequence[float]]) -> float:
-    """Eta squared: the sum of squares between groups over the total; 0 when nothing varies."""
+    """Return eta squared, the sum of squares between groups over the total; 0 when nothing varies."""
     everything = np.concatenate([np.asarray(group, float) for group in groups])
     total = float(((everything - everything.mean()) ** 2).sum())
     between = sum(len(group) * (float(np.mean(group)) - everything.mean()) ** 2 for group in groups)
@@ -96,7 +96,7 @@ def share_of_variance(groups: Sequence[Sequence[float]]) -> float:
 
 
 def level_names(values: Sequence[str]) -> list[str]:
-    """For each value the level that it belongs to: itself, or one of four ranges of many numbers."""
+    """Return the level of each value: the value itself, or one of four ranges when there are many."""
     numbers = [_number(value) for value in values]
     if len(set(values)) <= MAX_LEVELS or None in numbers:
         return list(values)
@@ -107,7 +107,7 @@ def level_names(values: Sequence[str]) -> list[str]:
 
 
 def ordered(values: Sequence[str]) -> list[str]:
-    """Different values, numbers (and ranges, by their start) by size, the rest by name."""
+    """Return the different values in order: numbers and ranges by size, then words by name."""
     firsts = {value: _number(value.split(" … ")[0]) for value in values}
     return sorted(firsts, key=lambda v: (firsts[v] is None, firsts[v] or 0.0, v))
 
@@ -149,10 +149,13 @@ def _interaction(runs: Sequence[Run], keys: tuple[str, str], metric: str) -> Int
 
 
 def additive_rest(means: np.ndarray) -> float:
-    """Share of the variance of the cell means (NaN: empty) that the best sum ``row + column`` leaves over."""
+    """Return the share of the variance of the means that the best fit ``row + column`` leaves.
+
+    Cells with NaN are empty.
+    """
     i, j = np.nonzero(np.isfinite(means))
     if len(i) < sum(means.shape):
-        return 0.0  # too few cells to tell
+        return 0.0  # too few cells for a fit
     design = np.zeros((len(i), sum(means.shape)))
     design[np.arange(len(i)), i] = 1
     design[np.arange(len(i)), means.shape[0] + j] = 1

@@ -1,148 +1,124 @@
-"""Tables of a report: the ranking, runs without a result, AP by keypoint and kind of person; the CSV."""
+"""Tables of a report: the ranking, AP by kind of photo and by keypoint, and the CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from pafpose.tools.report.charts import colour, ink, number
-from pafpose.tools.report.collect import DONE, Run, metric_names, readable
+from pafpose.tools.report.charts import heat_colour, share_in, text_colour
+from pafpose.tools.report.collect import DONE, Run, metric_names
 from pafpose.tools.report.statistics import has_score, ranked
 
 USUAL = ("AP", "AP50", "AP75", "APM", "APL", "AR")
-MOST_COLUMNS = 12  # choices and metrics together, what fits beside state and command on a common screen
+MAX_COLUMNS = 12  # choices and metrics together: what fits beside state and command on a common screen
+FEW = 12  # runs that a heat table shows in full; of more, the best six and the worst six
 
 
-def table_metrics(runs: Sequence[Run], metric: str) -> list[str]:
-    """The columns of the ranking: the metric, the usual ones, then others that differ between runs.
+@dataclass(frozen=True)
+class RankedRun:
+    """A row of the ranking."""
 
-    The more choices there are, the fewer metrics, but three; the CSV has all.
+    run: Run
+    rank: int | None  # None without a result
+    bar: float  # length of the bar behind the metric, 0 to 1
+
+    @property
+    def search_text(self) -> str:
+        """What the page's filter looks at."""
+        choices = (f"{key}={value}" for key, value in self.run.choices.items())
+        return " ".join([self.run.name, self.run.state, *choices])
+
+
+@dataclass(frozen=True)
+class HeatCell:
+    """A value with its colours; a dash without colours when the run has no such metric."""
+
+    text: str = "–"
+    background: str = ""
+    colour: str = ""
+
+
+@dataclass(frozen=True)
+class HeatTable:
+    """Runs by metrics, coloured from the lowest value of the table to the highest."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[HeatCell, ...]], ...]  # label of the run, and its cells
+    upright: bool = False  # whether the heads stand upright
+    gap: int | None = None  # the row above which a line separates the best runs from the worst
+
+
+def ranking_metrics(runs: Sequence[Run], metric: str) -> list[str]:
+    """Return the metrics of the ranking: the one to rank by, the usual ones, others that differ.
+
+    The more choices there are, the fewer metrics there is room for, but at least three; the CSV has all.
     """
     known = metric_names(runs)
     others = [name for name in known if not name.startswith(("AP", "AR", "seconds"))]
-    extra = [name for name in others if len({run.metrics[name] for run in runs if name in run.metrics}) > 1]
-    chosen = [metric, *(n for n in USUAL if n in known), *extra]
-    room = max(3, MOST_COLUMNS - len(runs[0].choices))
-    return [name for name in dict.fromkeys(chosen) if name in known][:room]
+    varied = [name for name in others if len({run.metrics[name] for run in runs if name in run.metrics}) > 1]
+    room = max(3, MAX_COLUMNS - len(runs[0].choices))
+    return [name for name in dict.fromkeys((metric, *USUAL, *varied)) if name in known][:room]
 
 
-def ranking(runs: Sequence[Run], metric: str) -> str:
-    """All runs, best first, sortable; those without a result at the end."""
+def ranking(runs: Sequence[Run], metric: str) -> list[RankedRun]:
+    """Return all runs, best first; those without a result at the end."""
     ordered = ranked(runs, metric)
-    metrics, keys = table_metrics(runs, metric), list(runs[0].choices)
-    scores = [run.metrics[metric] for run in ordered if has_score(run, metric)]
-    low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
-    head = '<th class="n" data-first="up" data-order="up">#</th><th>run</th>'
-    choices = "".join(f"<th>{_breakable(key)}</th>" for key in keys)
-    numbers = [f'<th class="n">{_breakable(name)}</th>' for name in metrics]
-    head += "".join([*numbers[:1], choices, *numbers[1:]])
-    head += "<th>state</th><th>command</th>"
-    rows = "".join(
-        _row(run, n, metrics=metrics, low=low, high=high) for n, run in enumerate(ordered, start=1)
+    scores = [run.metrics[metric] for run in ordered if has_score(run, metric)] or [0.0]
+    limits = (min(scores), max(scores))
+    rows = []
+    for n, run in enumerate(ordered, start=1):
+        bar = 0.1 + 0.9 * share_in(run.metrics[metric], limits) if has_score(run, metric) else 0.0
+        rows.append(RankedRun(run, n if run.state == DONE else None, bar))
+    return rows
+
+
+def heat_tables(runs: Sequence[Run], metric: str) -> list[HeatTable]:
+    """Return the tables of AP by kind of photo, by keypoint and by what bounds it, where there are such."""
+    good = [run for run in ranked(runs, metric) if has_score(run, metric)]
+    if not good:
+        return []
+    many = len(good) > FEW
+    shown = [*good[: FEW // 2], *good[-FEW // 2 :]] if many else good
+    gap = FEW // 2 if many else None
+    groups = (
+        ("By size of person and kind of photo", kind_metrics(good), False),
+        ("By keypoint", keypoint_metrics(good), True),
+        ("With one more source of error in each column", bound_metrics(good), False),
     )
-    return _table(head, rows, kind="sortable")
-
-
-def _breakable(name: str) -> str:
-    """A heading that may go on in the next line after a dot or an underscore."""
-    return escape(name).replace("_", "_<wbr>").replace(".", ".<wbr>")
-
-
-def _table(head: str, rows: str, *, kind: str) -> str:
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _row(run: Run, place: int, *, metrics: Sequence[str], low: float, high: float) -> str:
-    cells = [f'<td class="n" data-v="{place}">{place if run.state == DONE else "–"}</td>']
-    cells.append(f'<td title="{escape(str(run.folder), quote=True)}">{escape(run.name)}</td>')
-    numbers = [_number_cell(run, name, low, high, bar=not n) for n, name in enumerate(metrics)]
-    choices = [
-        f'<td title="{escape(value, quote=True)}">{escape(readable(value))}</td>'
-        for value in run.choices.values()
+    return [
+        _heat_table(title, shown, names, upright=upright, gap=gap)
+        for title, names, upright in groups
+        if names
     ]
-    cells += [*numbers[:1], *choices, *numbers[1:]]
-    command = escape(run.command, quote=True)
-    cells.append(f'<td><span class="state" title="{escape(run.error, quote=True)}">{run.state}</span></td>')
-    cells.append(f'<td><button data-copy="{command}" title="{command}">copy</button></td>')
-    text = " ".join([run.name, run.state, *(f"{k}={v}" for k, v in run.choices.items())])
-    return f'<tr class="{run.state}" data-text="{escape(text, quote=True)}">{"".join(cells)}</tr>'
-
-
-def _number_cell(run: Run, name: str, low: float, high: float, *, bar: bool) -> str:
-    """One metric of a run; with ``bar`` drawn as its share of the way from ``low`` to ``high``, too."""
-    value = run.metrics.get(name)
-    if value is None:
-        return '<td class="n" data-v=""></td>'
-    style = ""
-    if bar and run.state == DONE:
-        share = 100 * (0.1 + 0.9 * (value - low) / (high - low)) if high > low else 100
-        style = f' style="--share:{share:.0f}%"'
-    return f'<td class="n{" score" if bar else ""}"{style} data-v="{value!r}">{number(value)}</td>'
-
-
-def troubles(runs: Sequence[Run]) -> str:
-    """Failed and unfinished runs with the reason."""
-    rows = "".join(
-        f'<tr class="{run.state}"><td>{escape(run.name)}</td><td><span class="state">{run.state}</span></td>'
-        f'<td>{escape(run.label if run.choices else "")}</td><td class="wrap">{escape(run.error)}</td></tr>'
-        for run in runs
-        if run.state != DONE
-    )
-    return _table("<th>run</th><th>state</th><th>choices</th><th>reason</th>", rows, kind="plain")
 
 
 def keypoint_metrics(runs: Sequence[Run]) -> list[str]:
-    """Metrics ``AP_<keypoint>``, in the skeleton's order."""
+    """Return the metrics ``AP_<keypoint>``, in the skeleton's order."""
     names = [str(k) for run in runs[:1] for k in (run.config.get("skeleton") or {}).get("keypoints", [])]
     known = set(metric_names(runs))
     return [f"AP_{name}" for name in names if f"AP_{name}" in known]
 
 
 def bound_metrics(runs: Sequence[Run]) -> list[str]:
-    """Metrics ``AP_<bound>`` of an oracle: what AP would be if nothing else went wrong."""
+    """Return the metrics ``AP_<bound>`` of an oracle: the AP if nothing else went wrong."""
     known = metric_names(runs)
     bounds = [name for name in known if name.startswith("AP_") and f"loss_{name[3:]}" in known]
     return [*bounds, "AP"] if bounds and "AP" in known else bounds
 
 
 def kind_metrics(runs: Sequence[Run]) -> list[str]:
-    """Metrics by size of person, and the others ``AP_<kind>`` that are no keypoint, crowding for one."""
+    """Return the metrics by size of person, and other ``AP_<kind>``, such as those by crowding."""
     others = {*keypoint_metrics(runs), *bound_metrics(runs)}
     known = metric_names(runs)
     sizes = [name for name in ("APM", "APL") if name in known]
     return sizes + [name for name in known if name.startswith("AP_") and name not in others]
 
 
-def cell_table(runs: Sequence[Run], names: Sequence[str], *, upright: bool, gap: int | None = None) -> str:
-    """Runs by metrics, coloured over the whole table from its lowest to its highest value.
-
-    A line is drawn above run number ``gap``.
-    """
-    values = [run.metrics[name] for run in runs for name in names if name in run.metrics]
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    kind = ' class="up"' if upright else ""
-    head = "<th>run</th>" + "".join(
-        f"<th{kind}><span>{escape(name.removeprefix('AP_').replace('_', ' '))}</span></th>" for name in names
-    )
-    body = []
-    for n, run in enumerate(runs):
-        cells = [f'<td class="label">{escape(run.label)}</td>']
-        for name in names:
-            value = run.metrics.get(name)
-            share = 0.0 if value is None or high <= low else (value - low) / (high - low)
-            style = "" if value is None else f' style="background:{colour(share)};color:{ink(share)}"'
-            cells.append(f'<td class="cell"{style}>{"–" if value is None else f"{value:.2f}"}</td>')
-        body.append(f"<tr{' class=gap' if n == gap else ''}>{''.join(cells)}</tr>")
-    return _table(head, "".join(body), kind="cells")
-
-
 def to_csv(runs: Sequence[Run], metric: str) -> str:
-    """Every run with its choices, all its metrics and its command."""
+    """Return every run with its choices, all its metrics and its command as CSV."""
     keys, metrics = list(runs[0].choices), metric_names(runs)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -152,3 +128,21 @@ def to_csv(runs: Sequence[Run], metric: str) -> str:
         values = [run.metrics.get(name, "") for name in metrics]
         writer.writerow([rank, run.name, run.state, *run.choices.values(), *values, run.error, run.command])
     return out.getvalue()
+
+
+def _heat_table(
+    title: str, runs: Sequence[Run], names: Sequence[str], *, upright: bool, gap: int | None
+) -> HeatTable:
+    values = [run.metrics[name] for run in runs for name in names if name in run.metrics] or [0.0]
+    limits = (min(values), max(values))
+
+    def cells(run: Run) -> Iterator[HeatCell]:
+        for name in names:
+            if name in run.metrics:
+                share = share_in(run.metrics[name], limits)
+                yield HeatCell(f"{run.metrics[name]:.2f}", heat_colour(share), text_colour(share))
+            else:
+                yield HeatCell()
+
+    heads = tuple(name.removeprefix("AP_").replace("_", " ") for name in names)
+    return HeatTable(title, heads, tuple((run.label, tuple(cells(run))) for run in runs), upright, gap)

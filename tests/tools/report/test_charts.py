@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from pafpose.tools.report.charts import (
-    colour,
     curve_chart,
     effect_chart,
+    heat_colour,
     interaction_chart,
-    nice_ticks,
     number,
+    share_in,
+    ticks,
 )
 from pafpose.tools.report.curves import Curve, choose_tags, thin
 from pafpose.tools.report.statistics import Effect, Interaction, Level
@@ -39,12 +40,17 @@ def test_numbers_for_people(value: float, text: str) -> None:
 
 
 def test_ticks_are_round_and_inside() -> None:
-    np.testing.assert_allclose(nice_ticks(0.19, 0.71), [0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
-    assert nice_ticks(3, 3) == [3]
+    np.testing.assert_allclose(ticks((0.19, 0.71)), [0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    assert ticks((0, 2400)) == [0, 500, 1000, 1500, 2000]
 
 
-def test_the_ramp_has_its_ends() -> None:
-    assert colour(-1) == colour(0) == "#f7fafc" and colour(1) == colour(2) == "#08306b"
+def test_colours_darken_from_low_to_high() -> None:
+    brightness = [int(heat_colour(share)[1:3], 16) for share in (0, 0.25, 0.5, 0.75, 1)]
+    assert brightness == sorted(brightness, reverse=True) and brightness[0] > 230 and brightness[-1] < 20
+
+
+def test_where_a_value_lies() -> None:
+    assert share_in(3, (2, 4)) == share_in(7, (7, 7)) == 0.5
 
 
 def test_charts_are_well_formed() -> None:

@@ -37,7 +37,7 @@ def test_states(tmp_path: Path) -> None:
     runs = find_runs([tmp_path])
     assert [r.state for r in runs] == [DONE, FAILED, UNFINISHED, UNFINISHED, FAILED, DONE, UNFINISHED]
     assert runs[1].error == "ValueError: no way"
-    assert "whole" in runs[4].error and "gone" in runs[6].error
+    assert "incomplete" in runs[4].error and "missing" in runs[6].error
 
 
 def test_overrides_of_the_finished_run_stand_when_hydra_wrote_others_since(tmp_path: Path) -> None:
@@ -66,5 +66,5 @@ def test_a_single_run_folder_and_several_sweeps(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_runs_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PafposeError, match="no runs there"):
+    with pytest.raises(PafposeError, match="no runs in it"):
         find_runs([tmp_path])

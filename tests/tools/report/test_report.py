@@ -121,10 +121,10 @@ def test_what_bounds_an_oracle_stands_apart_and_the_worst_below_a_line(tmp_path:
         make_run(tmp_path / "s" / str(n), [f"paf.width={n}"], metrics=metrics, status={"state": "done"})
     page = write_report(ReportSettings(folders=[tmp_path / "s"])).read_text()
     kinds, bounds = page.split("By size of person and kind of photo")[1].split(
-        "With only so much going wrong"
+        "With one more source of error"
     )
     assert "crowded" in kinds and "topology" not in kinds and "topology" in bounds.split("</table>")[0]
-    assert "The best 6 runs above the line" in page and page.count("<tr class=gap>") == 2
+    assert "The best 6 runs are above the line" in page and page.count('<tr class="gap">') == 2
 
 
 def test_a_number_that_a_run_does_not_have_is_a_dash_not_zero(tmp_path: Path) -> None:

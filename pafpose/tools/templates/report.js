@@ -1,4 +1,4 @@
-// Sorting, filtering, choosing a pair, copying a command: nothing here asks the network.
+// Sorts and filters the ranking, chooses a pair, copies commands; needs no network.
 function sortBy(th) {
   const table = th.closest("table"), body = table.tBodies[0], column = [...th.parentNode.children].indexOf(th);
   const down = th.dataset.order ? th.dataset.order === "up" : th.classList.contains("n") && th.dataset.first !== "up";
@@ -7,7 +7,7 @@ function sortBy(th) {
   const value = row => row.cells[column].dataset.v ?? row.cells[column].textContent;
   const rows = [...body.rows].sort((a, b) => {
     const x = value(a), y = value(b);
-    if (x === "" || y === "") return (x === "") - (y === "");  // without a result: last either way
+    if (x === "" || y === "") return (x === "") - (y === "");  // runs without a result stay last
     const order = isNaN(x) || isNaN(y) ? String(x).localeCompare(y, undefined, {numeric: true}) : x - y;
     return down ? -order : order;
   });
@@ -32,7 +32,7 @@ if (pick) {
   show();
 }
 document.querySelectorAll("button[data-copy]").forEach(button => button.addEventListener("click", () => {
-  const area = document.createElement("textarea");  // the clipboard API is closed to file:// pages
+  const area = document.createElement("textarea");  // pages from file:// may not use the clipboard API
   area.value = button.dataset.copy;
   document.body.append(area);
   area.select();
