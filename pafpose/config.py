@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from pafpose.errors import PafposeError
 
 Config = DictConfig | Mapping[str, Any]
+T = TypeVar("T")
 
 
 @functools.cache
@@ -106,8 +107,8 @@ def build(node: Config, *, trusted: bool = True, **live: Any) -> Any:
     return factory(**live)
 
 
-def settings(cls: type[Any], node: Config, group: str) -> Any:
-    """A settings dataclass from a config group; unknown or missing keys name the group."""
+def settings(cls: type[T], node: Config, group: str) -> T:
+    """Build a settings dataclass from a config group; the error for a wrong key names the group."""
     values = plain(node)
     try:
         return cls(**values)

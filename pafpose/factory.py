@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from pafpose.config import Config, build, plain, settings
 from pafpose.data.base import PoseLoaders
 from pafpose.data.photos.augment import AugmentSettings
@@ -66,4 +68,7 @@ def build_network(cfg: Config, *, trusted: bool = True) -> PoseNetwork:
         background=background,
         trusted=trusted,
     )
-    return PoseNetwork(backbone, head)
+    network = PoseNetwork(backbone, head)
+    if cfg["channels_last"]:
+        network.to(memory_format=torch.channels_last)
+    return network

@@ -1,25 +1,77 @@
-"""Trained networks out of checkpoint files: weights, the config that they were trained with, a decoder."""
+"""Trained networks from checkpoint files, with everything that their config says about using them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pafpose import factory
 from pafpose.config import settings as read_settings
 from pafpose.decode import Decoder
 from pafpose.errors import PafposeError
+from pafpose.fields import Fields
 from pafpose.inference.settings import EvaluateSettings
+from pafpose.inference.views import predict_fields
 from pafpose.models import PoseNetwork
 from pafpose.skeleton import Skeleton
 
 
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network and the plain config it was trained under, from which all the rest is derived."""
+
+    network: PoseNetwork
+    config: dict[str, Any]
+
+    @cached_property
+    def skeleton(self) -> Skeleton:
+        """The skeleton that gives the fields their channels."""
+        return factory.build_skeleton(self.config)
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The decoder that the config describes."""
+        return factory.build_decoder(self.config)
+
+    @cached_property
+    def settings(self) -> EvaluateSettings:
+        """How photos are fitted and which views are averaged; the scales are relative to the largest one."""
+        return read_settings(EvaluateSettings, self.config["evaluate"], "evaluate").at_largest_scale()
+
+    @property
+    def stride(self) -> int:
+        """Input pixels from one field cell to the next."""
+        return self.network.stride
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def predict_fields(self, images: Tensor) -> Fields:
+        """Return the fields of (B, 3, H, W) RGB images of any device, averaged over the views.
+
+        The images must be fitted with ``settings``; the network runs in the precision of its training.
+        """
+        return predict_fields(
+            self.network,
+            images.to(self.device),
+            skeleton=self.skeleton,
+            stride=self.stride,
+            flip=self.settings.flip,
+            scales=self.settings.scales,
+            precision=self.config["precision"],
+        )
+
+
 def find_checkpoint(path: str | Path, *, prefer: Sequence[str] = ("best", "last")) -> Path:
-    """A checkpoint file from a file or a run folder (there its best, else its last)."""
+    """Return the checkpoint at ``path``: the file itself, or the first of ``prefer`` in a run folder."""
     path = Path(path)
     if path.is_file():
         return path
@@ -32,43 +84,17 @@ def find_checkpoint(path: str | Path, *, prefer: Sequence[str] = ("best", "last"
     )
 
 
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """A network with the plain config that describes it; everything else follows from the config."""
-
-    network: PoseNetwork
-    config: dict[str, Any]
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The skeleton that the network was trained with."""
-        return factory.build_skeleton(self.config)
-
-    @property
-    def stride(self) -> int:
-        """Input pixels from one field cell to the next."""
-        return int(self.config["head"]["stride"])
-
-    @property
-    def precision(self) -> str:
-        """The arithmetic of training, which inference keeps."""
-        return str(self.config.get("precision", "32-true"))
-
-    @property
-    def evaluate_settings(self) -> EvaluateSettings:
-        """How photos meet the network."""
-        settings: EvaluateSettings = read_settings(EvaluateSettings, self.config["evaluate"], "evaluate")
-        return settings
-
-    def build_decoder(self) -> Decoder:
-        """The decoder that the config describes."""
-        return factory.build_decoder(self.config)
+def choose_device(name: str | torch.device | None) -> torch.device:
+    """Return the named device; None means the GPU if there is one, else the CPU."""
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def load_network(path: str | Path, *, trust: bool = False) -> TrainedNetwork:
-    """Read a checkpoint file, or a run folder's best checkpoint, onto the CPU and into evaluation mode.
+def load_network(
+    path: str | Path, *, device: str | torch.device = "cpu", trust: bool = False
+) -> TrainedNetwork:
+    """Load a checkpoint file, or the best checkpoint of a run folder, in evaluation mode.
 
-    ``trust`` allows the checkpoint to name networks outside pafpose, which runs code of its choice.
+    ``trust=True`` allows the checkpoint to name networks outside pafpose, which runs code of its choice.
     """
     path = find_checkpoint(path)
     try:
@@ -80,17 +106,15 @@ def load_network(path: str | Path, *, trust: bool = False) -> TrainedNetwork:
             f"{path}: not a pafpose checkpoint ({type(error).__name__}: {error}); give one that "
             "scripts/train.py wrote"
         ) from error
-    if "weights" in config["backbone"]:  # the file brings its own
+    if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
     network = factory.build_network(config, trusted=trust)
-    if config["channels_last"]:
-        network.to(memory_format=torch.channels_last)
     try:
         network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
     except RuntimeError as error:
         raise PafposeError(
-            f"{path}: its weights do not fit the network that its config describes, so another version "
-            "of pafpose made it; use that version, or train anew "
+            f"{path}: its weights do not fit the network that its config describes, so it was written by "
+            "another version of pafpose; use that version, or train again "
             f"({str(error).splitlines()[1].strip()[:120]} ...)"
         ) from error
-    return TrainedNetwork(network.eval(), config)
+    return TrainedNetwork(network.to(device).eval(), config)

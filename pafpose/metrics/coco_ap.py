@@ -41,10 +41,11 @@ class KeypointAP:
 
     A photo is known by its id and counts once, however often it comes: distributed samplers repeat photos
     to give every rank equally many. ``photos`` and ``compute`` are collective: under ``torch.distributed``
-    every rank must call them.
+    every rank must call them, unless ``gather=False``, which counts the photos of this process alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, gather: bool = True) -> None:
+        self._gather = gather
         self._photos: dict[int, list[Detection]] = {}
 
     def update(self, detections: Sequence[Detection], image_id: int) -> None:
@@ -56,9 +57,9 @@ class KeypointAP:
         self._photos.clear()
 
     def photos(self) -> dict[int, list[Detection]]:
-        """Return the detections of all ranks by photo id, in ascending order of the ids."""
+        """Return the detections by photo id, in ascending order of the ids."""
         photos: dict[int, list[Detection]] = {}
-        for part in _gather(self._photos):
+        for part in _gather(self._photos) if self._gather else [self._photos]:
             photos = part | photos
         return dict(sorted(photos.items()))
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from pafpose.config import plain
 from pafpose.errors import PafposeError
-from pafpose.inference.checkpoint import TrainedNetwork, load_network
+from pafpose.inference.checkpoint import TrainedNetwork, choose_device, load_network
 
 FIXED = (
     "skeleton",
@@ -34,8 +33,7 @@ def load_checkpoint(cfg: DictConfig, overrides: Sequence[str] | None = None) -> 
         raise PafposeError(
             "ckpt_path is missing: give a checkpoint file or a run folder, ckpt_path=outputs/train/runs/RUN"
         )
-    trained = load_network(cfg.ckpt_path, trust=bool(cfg.trust))
-    trained.network.to(choose_device(cfg.device))
+    trained = load_network(cfg.ckpt_path, device=choose_device(cfg.device), trust=bool(cfg.trust))
     typed = command_line() if overrides is None else overrides
     return TrainedNetwork(trained.network, apply_overrides(trained.config, cfg, typed))
 
@@ -58,11 +56,6 @@ def apply_overrides(stored: dict[str, Any], cfg: DictConfig, overrides: Sequence
             raise PafposeError(f"~{key}: keys of a checkpoint's config cannot be removed; give a value")
         OmegaConf.update(result, key, OmegaConf.select(cfg, key), merge=False, force_add=True)
     return plain(result)
-
-
-def choose_device(device: str | None) -> torch.device:
-    """The device by name; None takes the GPU when there is one."""
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def typed_keys(overrides: Sequence[str]) -> list[tuple[str, bool]]:

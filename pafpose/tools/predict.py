@@ -20,7 +20,7 @@ from pafpose.metrics import people_to_coco
 from pafpose.runtime.files import write_json
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.skeleton import Skeleton
-from pafpose.tools.overrides import choose_device, load_checkpoint
+from pafpose.tools.overrides import load_checkpoint
 from pafpose.viz import draw_people, save_picture
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> dict[str
     """What ``scripts/predict.py`` does; the COCO dict of the people found in ``cfg.source``."""
     quiet_known_warnings()
     photos = find_photos(cfg.source)
-    predictor = Predictor.from_trained(load_checkpoint(cfg, overrides), device=choose_device(cfg.device))
+    predictor = Predictor(load_checkpoint(cfg, overrides))
     folder = Path(cfg.paths.output_dir)
     result = empty_coco(predictor.skeleton)
     names = overlay_names(photos)

@@ -14,8 +14,9 @@ from pafpose import factory
 from pafpose.config import build
 from pafpose.data.batch import Batch
 from pafpose.errors import PafposeError
-from pafpose.fields import Fields, People, Targets, to_photo
-from pafpose.metrics import KeypointAP, people_to_coco
+from pafpose.fields import Fields, Targets
+from pafpose.inference.people import record_people
+from pafpose.metrics import KeypointAP
 from pafpose.models.parts import Parts, processes
 from pafpose.runtime.precision import full_precision
 from pafpose.training.optim import build_optimizer
@@ -43,8 +44,6 @@ class PoseModule(LightningModule):
         self.metric = KeypointAP()
         self._parts: Parts | None = None
         self._checked_step, self._diverged = 0, False  # where the loss was last looked at; was it NaN there
-        if config["channels_last"]:
-            self.network.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Fields]:
         """All stages for (B, 3, H, W) RGB images, uint8 or float 0..255."""
@@ -135,15 +134,14 @@ class PoseModule(LightningModule):
         last = stages[-1]
         if self.loss.log_channels:
             self.log_dict(self.channel_terms("val", last, targets), batch_size=size, sync_dist=True)
-        people = self.decoder.decode_batch(last.heatmaps.float(), last.pafs.float(), batch.valid)
-        self.record(people, batch)
-
-    def record(self, people: list[People], batch: Batch) -> None:
-        """Hand one batch's people, in photo pixels, to the metric."""
-        matrices, ids = batch.matrix.cpu(), batch.image_id.tolist()
-        for found, matrix, image_id in zip(people, matrices, ids, strict=True):
-            photo = to_photo(found, matrix)
-            self.metric.update(people_to_coco(photo, image_id, self.skeleton), image_id)
+        record_people(
+            self.metric,
+            self.decoder,
+            last,
+            image_ids=batch.image_id,
+            matrices=batch.matrix,
+            valid=batch.valid,
+        )
 
     def on_validation_epoch_end(self) -> None:
         """COCO metrics of the whole split, the same on every rank."""

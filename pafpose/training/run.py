@@ -143,11 +143,11 @@ def evaluate_best(cfg: DictConfig, trainer: Trainer, folder: Path) -> dict[str, 
     """Evaluate checkpoints/best.ckpt on rank 0 under the evaluate group; return the metrics on all ranks."""
     metrics: dict[str, float] = {}
     if trainer.is_global_zero:
-        best = load_network(folder / "checkpoints" / "best.ckpt", trust=True)
+        device = trainer.strategy.root_device
+        best = load_network(folder / "checkpoints" / "best.ckpt", device=device, trust=True)
         data = factory.build_datamodule(cfg)
         data.setup("validate")
-        best.network.to(trainer.strategy.root_device)
-        metrics, detections = evaluate_trained(best, data)
+        metrics, detections, _ = evaluate_trained(best, data)
         write_json(folder / "detections.json", detections)
     return trainer.strategy.broadcast(metrics)
 

@@ -6,7 +6,6 @@ Every case runs in this process and in two workers.
 from __future__ import annotations
 
 import json
-import logging
 import re
 import time
 from collections.abc import Callable
@@ -314,37 +313,3 @@ def test_nothing_is_written_below_the_data_and_odd_paths_are_fine(root, make_dat
         for path in paths:
             path.chmod(0o755)
     assert sorted(folder.rglob("*")) == files
-
-
-def test_a_skipped_photo_neither_counts_twice_nor_is_asked_for(root, make_data, caplog):
-    """The photo that stands in is scored once, and the unreadable one is no miss."""
-    from pafpose.decode import Decoder, DecodeSettings
-    from pafpose.fields import Fields, People
-    from pafpose.inference.evaluate import evaluate_network
-    from pafpose.inference.settings import EvaluateSettings
-
-    (root / "val2017" / BAD).unlink()
-    data = make_data(root, on_error="skip")
-    data.setup("validate")
-    truth = data.val_ground_truth()
-
-    class Nothing(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> list[Fields]:
-            shape = (len(images), 19, images.shape[2] // 8, images.shape[3] // 8)
-            return [Fields(torch.zeros(shape), torch.zeros(shape[0], 38, *shape[2:]))]
-
-    class Told(Decoder):
-        """Finds everybody who is annotated, batch by batch."""
-
-        def decode_batch(self, heatmaps, pafs, valid):  # type: ignore[no-untyped-def]
-            batch = batches.pop(0)
-            return [People(k, torch.ones(len(k))) for k in batch.keypoints]
-
-    batches = loader(data, "val")
-    caplog.set_level(logging.WARNING)
-    decoder = Told(data.skeleton, DecodeSettings(), stride=8, heatmap_sigma=7.0)
-    metrics, found, _ = evaluate_network(
-        Nothing(), data.val_dataloader(), decoder, skeleton=data.skeleton, ground_truth=truth,
-        settings=EvaluateSettings(), stride=8,
-    )  # fmt: skip
-    assert metrics["photos"] == 3 and len(found) == 6 and metrics["AP"] == pytest.approx(1.0)

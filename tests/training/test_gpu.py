@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import CSVLogger
 import pafpose
 from pafpose.config import plain
 from pafpose.data.batch import Batch
-from pafpose.runtime.precision import mixed
+from pafpose.inference.checkpoint import load_network
 from pafpose.training.module import PoseModule
 from pafpose.training.optim import build_optimizer
 from tests.training.test_run import run
@@ -111,10 +111,9 @@ def test_training_goes_down_in_every_precision(tmp_path: Path, precision: str, c
     assert len(losses) == 30 and losses[-1] < 0.6 * losses[0]
     state = torch.load(out / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     assert not any("_orig_mod" in name for name in state)
-    module = PoseModule.from_file(out / "checkpoints" / "best.ckpt")
-    with torch.inference_mode(), mixed("32-true", torch.device("cpu")):
-        here = module.predict_fields(make_batch().image)
-        there = module.cuda().predict_fields(make_batch().image.cuda())
+    on_cpu, on_gpu = (load_network(out, device=device) for device in ("cpu", "cuda"))
+    on_cpu.config["precision"] = on_gpu.config["precision"] = "32-true"
+    here, there = (trained.predict_fields(make_batch().image) for trained in (on_cpu, on_gpu))
     for ours, theirs in zip(here, there, strict=True):
         assert ours is not None and theirs is not None
         torch.testing.assert_close(theirs.cpu(), ours, atol=5e-3, rtol=1e-2)  # convolutions in TF32
