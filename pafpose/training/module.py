@@ -17,7 +17,6 @@ from pafpose.errors import PafposeError
 from pafpose.fields import Fields, Targets
 from pafpose.inference.people import record_people
 from pafpose.metrics import KeypointAP
-from pafpose.models.parts import Parts, processes
 from pafpose.runtime.precision import full_precision
 from pafpose.training.optim import build_optimizer
 from pafpose.training.time_budget import schedule_position
@@ -42,24 +41,13 @@ class PoseModule(LightningModule):
         )
         self.decoder = factory.build_decoder(config)
         self.metric = KeypointAP()
-        self._parts: Parts | None = None
         self._checked_step, self._diverged = 0, False  # where the loss was last looked at; was it NaN there
 
     def forward(self, images: Tensor) -> list[Fields]:
         """All stages for (B, 3, H, W) RGB images, uint8 or float 0..255."""
         if self.config["channels_last"]:
             images = images.contiguous(memory_format=torch.channels_last)
-        if self._in_parts(images):
-            if self._parts is None:
-                self._parts = Parts(self.network, self.config["batch_parts"])
-            return self._parts(images)
         return self.network(images)
-
-    def _in_parts(self, images: Tensor) -> bool:
-        """Whether to cut this batch among threads: only in training, in the only process, on a CPU."""
-        wanted = self.config.get("batch_parts", 1) != 1 and not self.config["compile"]
-        training = self.training and torch.is_grad_enabled()
-        return wanted and training and images.device.type == "cpu" and processes() == 1
 
     def predict_fields(self, images: Tensor) -> Fields:
         """The last stage's heatmaps and PAFs, in float32."""

@@ -46,7 +46,6 @@ def test_a_recipe_only_chooses(experiment: str) -> None:
         "precision",
         "channels_last",
         "seed",
-        "batch_parts",
         "max_minutes",
     }
 
