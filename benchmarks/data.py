@@ -1,4 +1,4 @@
-"""How fast one worker makes training samples, against merely decoding the same JPEGs; and the parts."""
+"""How fast one process makes training samples, relative to decoding the same JPEGs, and what takes time."""
 
 from __future__ import annotations
 
@@ -15,27 +15,23 @@ import numpy as np
 from pafpose.config import load_config
 from pafpose.data import dataset as samples
 from pafpose.data.dataset import TrainDataset
+from pafpose.data.photos import images, occlude
 from pafpose.factory import build_datamodule
 
-BLOCK = 20  # photos decoded, then made into samples, in turns
-ROUNDS = 3  # times that all of them are
-PARTS = (
-    "read the photo",
-    "move it",
-    "ignored cells",
-    "overlays",
-    "colour",
-)  # the rest: keypoints, boxes, tensors
+BLOCK = 20  # photos that are decoded and then made into samples
+ROUNDS = 3  # passes over all blocks
+PARTS = ("read the photo", "warp it", "ignored cells", "paste and patches", "colour")
 
 
 def data_table(
     overrides: Sequence[str] = (), *, count: int = 400, rounds: int = ROUNDS
 ) -> list[dict[str, Any]]:
-    """Rows of ms a sample in this one process: decoding alone, whole samples, their parts; and the ratio.
+    """Return rows of milliseconds per sample in this process: decoding alone, whole samples and their parts.
 
-    ``overrides`` are those of the training config and choose the data, such as ``data=coco_mini
-    data.root=DIR augment=default``. Decoding alone reads each file and decodes it at full size; it and the
-    samples are timed in turns, ``BLOCK`` photos at a time, and the ratio is the median over all turns.
+    ``overrides`` of the training config choose the data, such as ``data=coco_mini data.root=DIR
+    augment=default``. Decoding alone reads each file and decodes it at full size. The two alternate in blocks
+    of ``BLOCK`` photos, and the last row is the median ratio of their rates over all blocks. The rest, after
+    the parts, is keypoints, boxes and tensors.
     """
     data = build_datamodule(load_config(list(overrides)))
     data.prepare_data()
@@ -44,7 +40,7 @@ def data_table(
     chosen = np.random.default_rng(0).permutation(len(dataset))[:count].tolist()
     cv2.setNumThreads(0)
     decoding, making = [], []
-    for item in chosen[: 5 * BLOCK]:  # compiles what is compiled, and fills the caches
+    for item in chosen[: 5 * BLOCK]:  # fills caches
         dataset[item, item]
     with timed_parts(dataset) as seconds:
         for block in [chosen[i : i + BLOCK] for i in range(0, len(chosen), BLOCK)] * rounds:
@@ -64,13 +60,15 @@ def data_table(
 
 @contextmanager
 def timed_parts(dataset: TrainDataset) -> Iterator[dict[str, float]]:
-    """Seconds spent in each of ``PARTS`` while the context lasts."""
+    """Yield the seconds spent in each of ``PARTS`` since the context was entered."""
     seconds = dict.fromkeys(PARTS, 0.0)
     spots: list[tuple[Any, str, str]] = [
-        (samples.pictures, "read_photo", "read the photo"),
-        (samples.pictures, "warp", "move it"),
+        (images, "read_photo", "read the photo"),
+        (occlude, "read_photo", "read the photo"),
+        (images, "warp", "warp it"),
         (samples, "ignored_cells", "ignored cells"),
-        (dataset._overlays, "lay", "overlays"),
+        (dataset, "_paste", "paste and patches"),
+        (dataset, "_patches", "paste and patches"),
         (samples, "change_colour", "colour"),
         (dataset, "_photometric", "colour"),
     ]
@@ -83,14 +81,14 @@ def timed_parts(dataset: TrainDataset) -> Iterator[dict[str, float]]:
 
 
 class _Clock:
-    """Adds up what functions take, without what timed functions inside of them take."""
+    """Adds up the time that functions take, less the time of timed functions that they call."""
 
     def __init__(self, seconds: dict[str, float]) -> None:
         self.seconds = seconds
-        self.inner = 0.0  # of the functions that have ended within the one that runs
+        self.inner = 0.0  # seconds of timed functions that the running one has called
 
     def timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
-        """The function, timed."""
+        """Return the function with its time added to ``part``."""
 
         def run(*args: Any, **kwargs: Any) -> Any:
             outer, self.inner = self.inner, 0.0

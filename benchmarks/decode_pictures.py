@@ -224,7 +224,7 @@ def draw_photo(cfg: DictConfig, path: Path) -> Path:
     )
     scenes, _ = read_scenes(data, ("val",))
     scene = choose_scene(scenes, decoder)
-    index = data.read_split("val", photos=False)
+    index = data.read_split("val", need_photos=False)
     photo = scene.image_id - 1  # scenes are numbered from 1 in the order of the index
     log.info("photo %s", index.path(photo).name)
     heatmaps, pafs = perturbed_fields([scene], targets, settings=PERTURBED, seed=0)

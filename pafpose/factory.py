@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from pafpose.config import Config, build, plain, settings
-from pafpose.data.base import PoseLoaders
+from pafpose.data.datamodule import PoseDataModule
 from pafpose.data.photos.augment import AugmentSettings
 from pafpose.data.photos.fit import PhotoFit
 from pafpose.decode import Decoder, DecodeSettings
@@ -41,7 +41,7 @@ def build_decoder(cfg: Config) -> Decoder:
     )
 
 
-def build_datamodule(cfg: Config) -> PoseLoaders:
+def build_datamodule(cfg: Config) -> PoseDataModule:
     """Loaders of one data set; complains of missing files in ``setup()``, not here."""
     return build(
         cfg["data"],

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pafpose import geometry as geo
-from pafpose.data.photos.moving import move_people
 from pafpose.errors import PafposeError
 
 
@@ -108,18 +107,5 @@ def test_letterbox_names_the_choices() -> None:
         geo.letterbox(640, 480, input_size=368, fit="wide")
 
 
-def test_moved_people_are_where_points_and_boxes_go() -> None:
-    rng = np.random.default_rng(0)
-    for people in (0, 1, 6):
-        keypoints = rng.uniform(-50, 500, (people, 5, 3)).astype(np.float32)
-        keypoints[..., 2] = rng.integers(0, 3, (people, 5))
-        boxes, drawn = rng.uniform(0, 300, (people, 4)), rng.random(people) < 0.7
-        matrix, order = rng.normal(size=(2, 3)) * (1, 1, 99), np.array([0, 2, 1, 4, 3])
-        points, moved = move_people(keypoints, boxes, drawn, matrix, order)
-        plain = keypoints[drawn][:, order].astype(float)
-        plain[..., :2] = geo.transform_points(matrix, plain[..., :2])
-        plain[plain[..., 2] == 0] = 0
-        assert points.dtype == moved.dtype == np.float32
-        assert points.shape == plain.shape and np.allclose(points, plain, rtol=1e-5, atol=1e-3)
-        assert np.allclose(moved, geo.transform_boxes(matrix, boxes[drawn]), rtol=1e-5, atol=1e-3)
+def test_scale_of_a_matrix() -> None:
     assert geo.scale_of(geo.compose(geo.rotation(33), geo.resize(0.3))) == pytest.approx(0.3)

@@ -1,4 +1,4 @@
-"""One sample, one batch, and how samples are stacked."""
+"""What a sample and a batch hold, and how samples are stacked."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Sample(NamedTuple):
     image: Tensor  # (3, H, W) uint8 RGB
     keypoints: Tensor  # (P, K, 3) float32 x, y, v in skeleton order, derived ones filled
     boxes: Tensor  # (P, 4) float32 x, y, w, h
-    ignore: Tensor  # (h, w) bool at field cells: where the loss does not count
+    ignore: Tensor  # (h, w) bool: field cells that the loss ignores
     image_id: int
     matrix: Tensor  # (2, 3) float64, photo -> input
-    valid: tuple[int, int]  # (height, width) of the photo's part of the input
+    valid: tuple[int, int]  # (height, width) of the part of the input that the photo takes
     original: tuple[int, int]  # (height, width) of the photo
 
 
 class Batch(NamedTuple):
-    """Samples stacked; people padded with v = 0 and empty boxes, pictures padded with grey."""
+    """Stacked samples: pictures are padded with grey, people with v = 0 and empty boxes."""
 
     image: Tensor  # (B, 3, H, W) uint8 RGB
     keypoints: Tensor  # (B, P, K, 3) float32
@@ -38,10 +38,9 @@ class Batch(NamedTuple):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Pad pictures to the largest with grey, people to the most; all sizes are multiples of the stride.
+    """Stack samples, padded to the largest picture and the most people; ``image`` is channels last in memory.
 
-    Cells that only the batch's padding made are ignored, so that a photo's loss does not depend on its
-    neighbours. ``image`` is laid out channels last, as the pictures are.
+    Cells of this padding are ignored, so that the loss of a photo does not depend on the others in its batch.
     """
     count = len(samples)
     height, width = (max(s.image.shape[d] for s in samples) for d in (1, 2))

@@ -1,14 +1,12 @@
-"""Which samples a photo gives, and the order and seeds in which an epoch visits them."""
+"""Which samples the photos of an index give: by person or by photo, subsets, and a share of background."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch.utils.data import DistributedSampler
 
 from pafpose.data.annotations.index import PoseIndex, count_labelled
 from pafpose.errors import PafposeError
@@ -17,33 +15,18 @@ from pafpose.skeleton import Skeleton
 SAMPLE_BY = ("person", "image")
 
 
-def main_people(boxes: np.ndarray, eligible: np.ndarray) -> list[int]:
-    """Rows of the main people of one photo, in order, as the original chose them.
-
-    An eligible person is one unless its centre lies within 0.3 x the larger box side of an earlier main
-    person from that person's centre.
-    """
-    centres, sides = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(-1, initial=0)
-    chosen: list[int] = []
-    for m in np.flatnonzero(eligible):
-        near = np.linalg.norm(centres[chosen] - centres[m], axis=-1) < 0.3 * sides[chosen]
-        if not near.any():
-            chosen.append(int(m))
-    return chosen
-
-
-class Quota(NamedTuple):
-    """``take`` samples of an epoch come from the ``length`` samples at ``start``."""
+class SampleGroup(NamedTuple):
+    """A range of samples, and how many of them an epoch draws."""
 
     start: int
     length: int
-    take: int
+    per_epoch: int
 
 
 def list_samples(
     index: PoseIndex, skeleton: Skeleton, *, sample_by: str, min_keypoints: int, min_area: float
 ) -> np.ndarray:
-    """(S, 2) photo and person of every sample; by image, the person is -1."""
+    """Return (S, 2) rows of photo and person for every sample; by image, the person is -1."""
     if sample_by not in SAMPLE_BY:
         raise PafposeError(f"data.sample_by={sample_by!r}: choose {' or '.join(SAMPLE_BY)}")
     if sample_by == "image":
@@ -61,13 +44,28 @@ def list_samples(
     return np.array(samples, np.int64).reshape(-1, 2)
 
 
-def choose_photos(index: PoseIndex, subset: float | str | Sequence[int], *, seed: int) -> np.ndarray:
-    """Ascending rows of the photos of ``data.subset``: a share drawn by the seed, ids, or a file of ids.
+def main_people(boxes: np.ndarray, eligible: np.ndarray) -> list[int]:
+    """Return the rows of the main people of one photo, chosen as in the original training code.
 
-    A smaller share of the same seed is part of a larger one. Raises ``PafposeError``.
+    Eligible people are visited in order. One is left out when the centre of the box is closer to that of an
+    earlier main person than 0.3 times the larger side of that person's box.
+    """
+    centres, sides = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(-1, initial=0)
+    chosen: list[int] = []
+    for m in np.flatnonzero(eligible):
+        near = np.linalg.norm(centres[chosen] - centres[m], axis=-1) < 0.3 * sides[chosen]
+        if not near.any():
+            chosen.append(int(m))
+    return chosen
+
+
+def choose_photos(index: PoseIndex, subset: float | str | Sequence[int], *, seed: int) -> np.ndarray:
+    """Return the ascending rows of the photos of ``data.subset``: a random fraction, ids, or a file of ids.
+
+    With one seed, a smaller fraction is contained in every larger one. Raises ``PafposeError``.
     """
     if isinstance(subset, str | Path):
-        subset = _ids_of(Path(subset))
+        subset = _read_ids(Path(subset))
     if isinstance(subset, Sequence):
         wanted = np.unique(np.array(subset, np.int64))
         missing = np.setdiff1d(wanted, index.ids)
@@ -79,14 +77,14 @@ def choose_photos(index: PoseIndex, subset: float | str | Sequence[int], *, seed
         return np.searchsorted(index.ids, wanted)
     if not 0 < float(subset) <= 1:
         raise PafposeError(
-            f"data.subset={subset}: is a share of the photos: above 0, up to 1; or a list of ids"
+            f"data.subset={subset}: choose a fraction of the photos, above 0 and up to 1, or a list of ids"
         )
     count = max(1, round(float(subset) * len(index)))
     return np.sort(np.random.default_rng([seed, 0x5B5E7]).permutation(len(index))[:count])
 
 
-def _ids_of(path: Path) -> list[int]:
-    """Image ids of a text file: whole numbers, one a line."""
+def _read_ids(path: Path) -> list[int]:
+    """Return the image ids in a text file: whole numbers, one a line."""
     try:
         return [int(word) for word in path.read_text().split()]
     except (OSError, ValueError) as error:
@@ -97,19 +95,21 @@ def _ids_of(path: Path) -> list[int]:
 
 def with_background(
     index: PoseIndex, samples: np.ndarray, fraction: float | None
-) -> tuple[np.ndarray, list[Quota]]:
-    """Samples of which a ``fraction`` of every epoch shows photos without any annotation, and the quotas.
+) -> tuple[np.ndarray, list[SampleGroup]]:
+    """Return samples and their groups such that ``fraction`` of every epoch shows photos without annotations.
 
-    None: the samples as they are, each once. Other samples come once each, background photos as often as
-    the fraction asks for. Raises ``PafposeError`` when there are none.
+    Each of the other samples appears once in an epoch, and background photos as often as the fraction
+    requires. None leaves the samples as they are. Raises ``PafposeError`` when there are no background
+    photos.
     """
     if fraction is None:
-        return samples, [Quota(0, len(samples), len(samples))]
+        return samples, [SampleGroup(0, len(samples), len(samples))]
     if not 0 <= fraction < 1:
-        raise PafposeError(f"data.background_fraction={fraction}: is a share of the samples: 0 to below 1")
-    empty = np.diff(index.first) == 0
-    samples = samples[~empty[samples[:, 0]]]
-    background = np.flatnonzero(empty)
+        raise PafposeError(
+            f"data.background_fraction={fraction}: choose a fraction of the samples, from 0 to below 1"
+        )
+    background = index.without_people()
+    samples = samples[~np.isin(samples[:, 0], background)]
     count = round(len(samples) * fraction / (1 - fraction))
     if count and not len(background):
         raise PafposeError(
@@ -117,57 +117,5 @@ def with_background(
             "photos without people in the annotation file too, or set data.background_fraction=null"
         )
     both = np.concatenate([samples, np.stack([background, np.full(len(background), -1)], -1)])
-    return both, [Quota(0, len(samples), len(samples)), Quota(len(samples), len(background), count)]
-
-
-class SeededSampler(DistributedSampler[tuple[int, int]]):
-    """Shuffled ``(index, seed)`` pairs that depend on the seed and the epoch alone, dealt out to the ranks.
-
-    So the samples are the same whatever the number of workers and ranks: rank ``r`` of ``w`` takes the pairs
-    ``r, r + w, ...`` of one list, so that ``w`` batches of ``b`` are one of ``w * b`` pairs in a row. Pairs
-    that do not make a whole round are left out. ``what`` is the number of samples, or several quotas.
-
-    It is a ``DistributedSampler`` for Lightning to leave it alone. Every pass is the next epoch, unless
-    :meth:`start_at` chose one. :meth:`set_epoch`, which Lightning calls, does nothing: Lightning counts a
-    pass that a run ended in as complete, so that the rest of it would be drawn anew after resuming.
-    """
-
-    def __init__(self, what: int | Sequence[Quota], *, seed: int, rank: int = 0, world: int = 1) -> None:
-        self.quotas = [Quota(0, what, what)] if isinstance(what, int) else [q for q in what if q.take]
-        self.total = sum(quota.take for quota in self.quotas)
-        if self.total < world:
-            raise PafposeError(f"{self.total} samples cannot be shared out to {world} devices; use fewer")
-        everything: Any = range(self.total)
-        super().__init__(everything, num_replicas=world, rank=rank, seed=seed)
-        self.epoch = 0  # of the latest pass, or of the next when it was chosen
-        self._chosen = True  # the next pass is that of ``epoch``, not the one after
-
-    def start_at(self, epoch: int) -> None:
-        """Choose the epoch that the next pass draws."""
-        self.epoch = epoch
-        self._chosen = True
-
-    def set_epoch(self, epoch: int) -> None:
-        """Nothing; see above."""
-
-    def __len__(self) -> int:
-        return self.total // self.num_replicas
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        self.epoch += not self._chosen
-        self._chosen = False
-        generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**63)
-        order = torch.cat([_draw(quota, generator) for quota in self.quotas])
-        if len(self.quotas) > 1:
-            order = order[torch.randperm(self.total, generator=generator)]
-        seeds = torch.randint(2**62, (self.total,), generator=generator)
-        own = slice(self.rank, len(self) * self.num_replicas, self.num_replicas)
-        return iter(zip(order[own].tolist(), seeds[own].tolist(), strict=True))
-
-
-def _draw(quota: Quota, generator: torch.Generator) -> torch.Tensor:
-    """(take,) samples of a quota in random order: each as often as the others, give or take one."""
-    passes = [
-        torch.randperm(quota.length, generator=generator) for _ in range(-(-quota.take // quota.length))
-    ]
-    return torch.cat(passes)[: quota.take] + quota.start
+    groups = [SampleGroup(0, len(samples), len(samples)), SampleGroup(len(samples), len(background), count)]
+    return both, groups

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from rich.progress import track
 
-from pafpose.data.base import PoseLoaders
+from pafpose.data.datamodule import PoseDataModule
 from pafpose.decode import Decoder
 from pafpose.fields import Fields
 from pafpose.inference.checkpoint import TrainedNetwork
@@ -33,7 +33,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_trained(
-    trained: TrainedNetwork, data: PoseLoaders, *, save_to: Path | None = None
+    trained: TrainedNetwork, data: PoseDataModule, *, save_to: Path | None = None
 ) -> Evaluation:
     """Evaluate a network on the validation split, in this process alone, on the network's device.
 

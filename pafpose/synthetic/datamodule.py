@@ -6,13 +6,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.folder import FolderDataModule
 from pafpose.skeleton import Skeleton
 from pafpose.synthetic.settings import SyntheticSettings
 from pafpose.synthetic.write import dataset_fingerprint, write_dataset
 
 
-class SyntheticDataModule(PoseDataModule):
+class SyntheticDataModule(FolderDataModule):
     """Synthetic people under ``root/<fingerprint>``: other settings get another folder."""
 
     def __init__(
@@ -21,7 +21,7 @@ class SyntheticDataModule(PoseDataModule):
         skeleton: Skeleton,
         root: str,
         generator_workers: int | None = None,
-        **reading: Any,  # keys of SyntheticSettings, and of PoseDataModule
+        **reading: Any,  # keys of SyntheticSettings, and of FolderDataModule
     ) -> None:
         names = {field.name for field in fields(SyntheticSettings)}
         drawing = {key: reading.pop(key) for key in list(reading) if key in names}

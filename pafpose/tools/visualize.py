@@ -226,14 +226,11 @@ def _scenes(cfg: DictConfig, settings: SheetSettings) -> list[Scene]:
 
 def _places(dataset: TrainDataset | EvalDataset, photos: Sequence[int]) -> np.ndarray:
     """The samples that are of some photos."""
-    of = dataset.index.ids
-    if isinstance(dataset, TrainDataset):
-        of = of[dataset.samples[:, 0]]
-    places = np.flatnonzero(np.isin(of, list(photos)))
+    places = np.flatnonzero(np.isin(dataset.image_ids, list(photos)))
     if not len(places):
         raise PafposeError(
             f"visualize.photos={list(photos)}: no sample is of these photos; give ids of the annotation "
-            f"file, the first is {dataset.index.ids[0]}, or take another visualize.split"
+            f"file, the first is {dataset.image_ids.min()}, or take another visualize.split"
         )
     return places
 

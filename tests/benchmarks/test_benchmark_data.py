@@ -11,6 +11,7 @@ import pytest
 from benchmarks.data import _Clock, data_table, timed_parts
 from pafpose.config import load_config
 from pafpose.data import dataset as samples
+from pafpose.data.photos import images
 from pafpose.factory import build_datamodule
 
 TINY = [
@@ -33,8 +34,8 @@ def dataset(root: Path, *more: str) -> samples.TrainDataset:
 def test_parts_sum_up_to_a_sample(tmp_path: Path, preset: str) -> None:
     table = data_table([*TINY, f"data.root={tmp_path}", f"augment={preset}"], count=6, rounds=2)
     rows = {row["what"].strip(): row for row in table}
-    parts = ["read the photo", "move it", "ignored cells", "the rest"]
-    parts += ["colour", "overlays"] if preset == "strong" else []
+    parts = ["read the photo", "warp it", "ignored cells", "the rest"]
+    parts += ["colour", "paste and patches"] if preset == "strong" else ["paste and patches"]
     assert set(rows) == {*parts, "decode the JPEGs alone", "make samples", RATIO}
     assert all(rows[part]["ms"] > 0 for part in parts)
     assert abs(sum(rows[part]["ms"] for part in parts) - rows["make samples"]["ms"]) < 1e-6
@@ -44,10 +45,10 @@ def test_parts_sum_up_to_a_sample(tmp_path: Path, preset: str) -> None:
 
 
 def test_timing_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = samples.ignored_cells, samples.pictures.warp
+    before = samples.ignored_cells, images.warp
     with timed_parts(dataset(tmp_path)):
         assert samples.ignored_cells is not before[0]
-    assert (samples.ignored_cells, samples.pictures.warp) == before
+    assert (samples.ignored_cells, images.warp) == before
 
 
 def test_what_is_timed_within_counts_once() -> None:

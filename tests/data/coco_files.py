@@ -80,3 +80,20 @@ def write_split(
 def read_split(annotations: Path, folder: Path, skeleton: Skeleton, **keys: Any) -> PoseIndex:
     """One split in COCO's layout, uncached and as it stands in the file."""
     return formats.read_index("coco", annotations, folder, skeleton, **keys)
+
+
+def write_noise_people(root: Path, *, background: bool = False) -> None:
+    """Write three grey photos of one person each: a rectangle of noise, which is also the mask."""
+    photos, rng = [], np.random.default_rng(0)
+    for n in range(3):
+        image = np.full((240, 240, 3), 60, np.uint8)
+        x, y, w, h = 60 + 10 * n, 40, 80, 160
+        image[y : y + h, x : x + w, ::2] = rng.integers(0, 256, (h, w, 2))
+        points = {
+            name: (x + 10 + 12 * (k % 6), y + 20 + 24 * (k % 5)) for k, name in enumerate(COCO_NAMES[:8])
+        }
+        outline = [x, y, x + w, y, x + w, y + h, x, y + h]
+        photos.append((image, [person(points, box=(x, y, w, h), segmentation=[outline])]))
+    if background:
+        photos.append((np.full((240, 240, 3), (10, 250, 10), np.uint8), []))
+    write_split(root, photos, suffix="png")

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.dataset import TrainDataset
+from pafpose.data.folder import FolderDataModule
 from pafpose.data.photos.augment import AugmentSettings
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
-from tests.data.coco_files import person, six_points, write_split
+from tests.data.coco_files import STILL, person, six_points, write_split
 
 
 @pytest.fixture
@@ -36,13 +37,13 @@ def two_splits(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_data(coco18: Skeleton) -> Callable[..., PoseDataModule]:
+def make_data(coco18: Skeleton) -> Callable[..., FolderDataModule]:
     """A data module of a folder; ``augment`` and ``mask`` are dicts of settings."""
 
     def make(
         root: Path, *, augment: dict | None = None, mask: dict | None = None, stride: int = 8, **keys: Any
-    ) -> PoseDataModule:
-        return PoseDataModule(
+    ) -> FolderDataModule:
+        return FolderDataModule(
             skeleton=keys.pop("skeleton", coco18),
             augment=AugmentSettings(**{"crop": 64, "shift": 8} | (augment or {})),
             mask=MaskSettings(**mask or {}),
@@ -52,5 +53,17 @@ def make_data(coco18: Skeleton) -> Callable[..., PoseDataModule]:
             root=str(root),
             **{"num_workers": 0, "batch_size": 2, "val_batch_size": 2, "pin_memory": False} | keys,
         )
+
+    return make
+
+
+@pytest.fixture
+def make_crops(make_data: Callable[..., FolderDataModule]) -> Callable[..., TrainDataset]:
+    """Training crops of a folder without a validation split: still geometry, everybody is a main person."""
+
+    def make(root: Path, augment: dict, **keys: Any) -> TrainDataset:
+        augment = STILL | {"crop": 256, "target_dist": 0.5} | augment
+        data = make_data(root, augment=augment, mask={"min_area": 0, "min_keypoints": 1}, **keys)
+        return data._make_train(data.read_split("train"))
 
     return make

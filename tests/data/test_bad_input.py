@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.folder import FolderDataModule
 from pafpose.data.photos import images as pictures
 from pafpose.errors import PafposeError
 from tests.data.coco_files import person, six_points, write_split
@@ -60,7 +60,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_text("<html>404</html>"), "not a picture"),
     "folder": (lambda path: (path.unlink(), path.mkdir()), "cannot read the picture"),
     "header alone": (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"), "truncated JPEG"),
-    "other size": (other_size, r"90 x 70 pixels, its annotation file says 160 x 120"),
+    "other size": (other_size, r"90 x 70 pixels, but its annotation file says 160 x 120"),
 }
 
 
@@ -82,7 +82,7 @@ def test_strict_mode_names_file_reason_and_way_out(root, make_data, split, worke
         path.write_bytes(kept)
 
 
-def loader(data: PoseDataModule, split: str) -> list:
+def loader(data: FolderDataModule, split: str) -> list:
     batches = data.train_dataloader() if split == "train" else data.val_dataloader()
     try:
         return list(batches)
@@ -112,7 +112,7 @@ def test_skip_goes_on_counts_and_tells(root, make_data, caplog, split, workers):
             assert BAD in caplog.text and re.search(reason, caplog.text)
         count = dataset.skipped
         assert data.report_skipped(split) == count
-        assert f"coco {split}: {count} of the samples could not be made" in caplog.text
+        assert f"coco {split}: {count} unreadable samples were replaced" in caplog.text
         assert data.report_skipped(split) == 0 and dataset.skipped == 0
 
 
@@ -200,9 +200,9 @@ def test_numbers_that_are_none(root, make_data, caplog):
         data = make_data(root, mask=mask, sample_by=sample_by, on_error="skip")
         for batch in loader(data, "train"):
             assert torch.isfinite(batch.keypoints).all() and torch.isfinite(batch.boxes).all()
-    assert "keypoint nose is [nan, 5.0, 2.0]; such places (2) count as not given" in caplog.text
-    assert "bbox is [inf, 0.0, 5.0, 5.0]; such places (1)" in caplog.text
-    assert data.train_records.boxes[1, 2:].tolist() == [15, 37.5], "that of the keypoints"
+    assert "keypoint nose is [nan, 5.0, 2.0]; 2 such values count as not given" in caplog.text
+    assert "bbox is [inf, 0.0, 5.0, 5.0]; 1 such values" in caplog.text
+    assert data.train_index.boxes[1, 2:].tolist() == [15, 37.5], "that of the keypoints"
 
 
 @pytest.mark.parametrize(
@@ -228,17 +228,17 @@ def test_what_is_unlabelled_may_be_no_number(root, make_data, caplog):
         "train",
         lambda c: c["annotations"][4]["keypoints"].__setitem__(slice(3), [float("nan")] * 2 + [0]),
     )
-    assert make_data(root).train_records.keypoints[4, 0].tolist() == [0, 0, 0]
+    assert make_data(root).train_index.keypoints[4, 0].tolist() == [0, 0, 0]
     assert "not given" not in caplog.text
 
 
 @pytest.mark.parametrize("box", [[700, 700, 50, 50], [-90, 10, 50, 80], [10, 120, 50, 80]])
 def test_boxes_beyond_the_photo_give_way_to_those_of_the_keypoints(root, make_data, caplog, box):
     change(root, "train", lambda content: content["annotations"][4].update(bbox=box))
-    people = make_data(root).train_records
+    people = make_data(root).train_index
     xy = people.keypoints[4, people.keypoints[4, :, 2] > 0, :2]
     assert people.boxes[4].tolist() == [*xy.min(0), *np.ptp(xy, axis=0)]
-    assert "boxes beyond their photos (1, the first is that of annotation 5)" in caplog.text
+    assert "1 boxes lie outside their photos (the first is that of annotation 5)" in caplog.text
     assert people.boxes[5].tolist() == [70, 10, 50, 80], "the others keep theirs"
 
 
@@ -267,7 +267,7 @@ def test_people_pasted_into_and_out_of_endless_photos(tmp_path, make_data):
     write_split(tmp_path, [(photo, people), (photo // 2, [])])
     overlays = {key: {"p": 1.0} for key in ("paste", "occlusion", "cutout")}
     data = make_data(tmp_path, augment=overlays, batch_size=1)
-    data._train = data._train_dataset(data.read_split("train"))
+    data._train = data._make_train(data.read_split("train"))
     seen = [data.train_dataset[0, seed] for seed in range(10)]
     assert all(torch.isfinite(sample.keypoints).all() for sample in seen)
     assert max(len(sample.keypoints) for sample in seen) > 1
@@ -294,7 +294,7 @@ def test_photos_that_state_no_size_and_cannot_be_opened(root, make_data, caplog)
     with pytest.raises(PafposeError, match=f"{BAD}: cannot read the size"):
         make_data(root).setup()
     data = make_data(root, on_error="skip")
-    assert data.train_records.ids.tolist() == [1, 3, 4, 5, 6] and "left out" in caplog.text
+    assert data.train_index.ids.tolist() == [1, 3, 4, 5, 6] and "left out" in caplog.text
     assert len(data.train_dataset) == 10  # the people of the lost photo are not there either
 
 

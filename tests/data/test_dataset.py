@@ -10,7 +10,14 @@ import torch
 
 from pafpose.data.photos.images import reduction
 from pafpose.errors import PafposeError
-from tests.data.coco_files import COCO_NAMES, STILL, person, six_points, write_split
+from tests.data.coco_files import (
+    COCO_NAMES,
+    STILL,
+    person,
+    six_points,
+    write_noise_people,
+    write_split,
+)
 
 H, W = 481, 643  # odd: reduced JPEGs round up
 
@@ -50,7 +57,7 @@ def test_white_dot_through_the_training_affine(tmp_path, make_data, suffix, case
     dot_photo(tmp_path, 310.3, 241.7, sd=2 / scale, height=height, suffix=suffix)
     augment = {"crop": crop, "scale": (0.75, 1.1), "rotation": 40, "shift": crop / 8}
     data = make_data(tmp_path, augment=augment)
-    data._train = data._train_dataset(data.read_split("train"))
+    data._train = data._make_train(data.read_split("train"))
     assert {reduction(scale), reduction(scale * 0.75), reduction(scale * 1.1)} & {factor}
     errors, flips = [], set()
     for seed in range(40):
@@ -91,9 +98,9 @@ def test_matrix_takes_photo_keypoints_to_sample_keypoints_and_back(tmp_path, mak
         tmp_path, [(np.zeros((H, W, 3), np.uint8), [person(points, box=(280, 180, 80, 120))])], suffix="png"
     )
     data = make_data(tmp_path, augment={"flip": 1.0})
-    data._train = data._train_dataset(data.read_split("train"))
+    data._train = data._make_train(data.read_split("train"))
     sample = data.train_dataset[0, 5]
-    xy = data.train_records.keypoints[0][list(data.skeleton.flip_keypoints)]
+    xy = data.train_index.keypoints[0][list(data.skeleton.flip_keypoints)]
     moved = xy[:, :2] @ sample.matrix[:, :2].numpy().T + sample.matrix[:, 2].numpy()
     labelled = xy[:, 2] > 0
     assert np.allclose(sample.keypoints[0, labelled, :2], moved[labelled], atol=1e-4)
@@ -110,7 +117,7 @@ def test_a_person_is_centred_and_scaled_to_target_dist(tmp_path, make_data):
         suffix="png",
     )
     data = make_data(tmp_path, augment=STILL | {"crop": 96, "target_dist": 0.5})
-    data._train = data._train_dataset(data.read_split("train"))
+    data._train = data._make_train(data.read_split("train"))
     x, y, w, h = data.train_dataset[0, 0].boxes[0].tolist()
     assert (x + w / 2, y + h / 2, h) == pytest.approx((47.5, 47.5, 48))
 
@@ -119,7 +126,7 @@ def test_by_image_the_long_side_fills_the_crop(tmp_path, make_data):
     photo = np.full((60, 120, 3), 255, np.uint8)
     write_split(tmp_path, [(photo, [])], suffix="png")
     data = make_data(tmp_path, augment=STILL | {"crop": 96}, sample_by="image")
-    data._train = data._train_dataset(data.read_split("train"))
+    data._train = data._make_train(data.read_split("train"))
     sample = data.train_dataset[0, 0]
     assert sample.keypoints.shape == (0, 18, 3) and sample.boxes.shape == (0, 4)
     assert (sample.image[:, 25:71] == 255).all()
@@ -166,15 +173,15 @@ def test_all_photos_bad_is_an_error_even_when_skipping(two_splits, make_data):
 
 def test_coco_mini_opens_and_its_samples_are_sound(coco_mini, coco18, make_data):
     data = make_data(coco_mini, augment={"crop": 224, "shift": 40}, input_size=368)
-    index = data.train_records
-    assert (len(index), len(data.val_records)) == (755, 70)
+    index = data.train_index
+    assert (len(index), len(data.val_index)) == (755, 70)
     assert int((~index.crowd).sum()) == 3006 and int(index.crowd.sum()) == 69
     assert len(data.train_dataset) > 1000
     batch = next(iter(data.train_dataloader()))
     assert batch.image.shape == (2, 3, 224, 224) and batch.ignore.shape == (2, 28, 28)
     sample = data.val_dataset[0]
-    photo = index_of(data.val_records, sample.image_id)
-    assert sample.original == data.val_records.size(photo)
+    photo = index_of(data.val_index, sample.image_id)
+    assert sample.original == data.val_index.size(photo)
 
 
 def index_of(index, image_id: int) -> int:
@@ -186,3 +193,12 @@ def test_settings_that_do_not_exist_are_refused(two_splits, coco18, make_data):
         make_data(two_splits, on_error="ignore").setup()
     with pytest.raises(PafposeError, match=r"data\.sample_by='people'"):
         make_data(two_splits, sample_by="people").setup()
+
+
+def test_the_seed_decides_all_augmentations(tmp_path, make_crops):
+    write_noise_people(tmp_path)
+    everything = {key: {"p": 1.0} for key in ("paste", "occlusion", "cutout", "colour")}
+    dataset = make_crops(tmp_path, everything)
+    one, two, other = dataset[0, 3], dataset[0, 3], dataset[0, 4]
+    assert torch.equal(one.image, two.image) and torch.equal(one.keypoints, two.keypoints)
+    assert not torch.equal(one.image, other.image)

@@ -11,8 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from pafpose.data.resumable import ResumableLoader
-from pafpose.data.sampling import SeededSampler
+from pafpose.data.loader import ResumableLoader, SeededSampler
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The '.*dataloader' does not have many workers"),

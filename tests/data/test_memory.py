@@ -10,7 +10,7 @@ import pytest
 
 import pafpose
 from pafpose.data.batch import collate
-from pafpose.data.sampling import Quota
+from pafpose.data.sampling import SampleGroup
 
 CROP = ["head.stride=8", "data.num_workers=1", "data.batch_size=4"]
 
@@ -30,7 +30,7 @@ def memory_over_an_epoch(overrides: list[str], *, samples: int) -> np.ndarray:
     data.prepare_data()
     data.setup("fit")
     length = len(data.train_dataset)
-    data.train_dataset.quotas = [Quota(0, length, samples)]
+    data.train_dataset.groups = [SampleGroup(0, length, samples)]
     loader = data.train_dataloader()
     loader.collate_fn = Weighed()
     weights = [weight for weight, _ in loader]

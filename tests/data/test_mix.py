@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import pafpose
-from pafpose.data.mix import _part, share_out
-from pafpose.data.sampling import SeededSampler
+from pafpose.data.loader import SeededSampler
+from pafpose.data.mix import build_part, share_out
 from pafpose.errors import PafposeError
 from tests.data.coco_files import person, six_points, write_split
 
@@ -58,8 +58,8 @@ def test_shares_follow_the_weights(roots, weights, bright):
     data = mix(roots, f"data.weights={weights}")
     epoch = lights(data)
     assert len(epoch) == 16 and sum(epoch) == bright
-    assert data.samples_of() == {"first": 16 - bright, "second": bright}
-    assert len(data.val_records) == 2 and str(roots / "dark") in str(data.val_records.folder)
+    assert data.samples_per_epoch() == {"first": 16 - bright, "second": bright}
+    assert len(data.val_index) == 2 and str(roots / "dark") in str(data.val_index.folder)
 
 
 def test_the_other_set_can_be_validated_and_a_third_added(roots):
@@ -69,8 +69,8 @@ def test_the_other_set_can_be_validated_and_a_third_added(roots):
         roots, "data.validate=second", "+data@data.sets.third=coco", "+data.weights.third=2",
         f"data.sets.third.root={roots / 'third'}", "data.sets.third.val_images=other",
     )  # fmt: skip
-    assert "bright" in str(data.val_records.folder)
-    assert data.samples_of() == {"first": 7, "second": 7, "third": 14}
+    assert "bright" in str(data.val_index.folder)
+    assert data.samples_per_epoch() == {"first": 7, "second": 7, "third": 14}
 
 
 def test_the_second_set_can_be_dropped(roots):
@@ -80,7 +80,7 @@ def test_the_second_set_can_be_dropped(roots):
             f"data.sets.first.root={roots / 'dark'}",
         ]
     )  # fmt: skip
-    assert pafpose.build_datamodule(cfg).samples_of() == {"first": 12}
+    assert pafpose.build_datamodule(cfg).samples_per_epoch() == {"first": 12}
 
 
 def test_keys_of_a_set_hold_within_its_share(roots):
@@ -88,10 +88,10 @@ def test_keys_of_a_set_hold_within_its_share(roots):
         roots, "data.sets.second.background_fraction=0.5", "data.sets.first.subset=0.5", "data.batch_size=7"
     )
     epoch = [sample for batch in data.train_dataloader() for sample in batch.keypoints]
-    assert data.samples_of() == {"first": 7, "second": 7}
+    assert data.samples_per_epoch() == {"first": 7, "second": 7}
     empty = sum(int((keypoints[..., 2] > 0).sum() == 0) for keypoints in epoch)
     assert empty in (3, 4)
-    assert len(data.sets["first"].train_records) == 6
+    assert len(data.sets["first"].train_index) == 6
 
 
 def test_samples_do_not_depend_on_workers(roots):
@@ -126,26 +126,30 @@ def test_bad_mixes_are_refused(roots, change, message):
 
 
 def test_only_data_modules_can_be_mixed():
-    draw = {"_target_": "pafpose.data.photos.augment.Draw", "scale": 1.0, "degrees": 0.0, "shift": (0, 0)}
-    with pytest.raises(PafposeError, match=r"data\.sets\.first: a Draw cannot be mixed"):
-        _part("first", draw, flip=False)
+    draw = {
+        "_target_": "pafpose.data.photos.augment.AffineParams",
+        "scale": 1.0,
+        "degrees": 0.0,
+        "shift": (0, 0),
+    }
+    with pytest.raises(PafposeError, match=r"data\.sets\.first: a AffineParams cannot be mixed"):
+        build_part("first", draw, flip=False)
 
 
 def test_a_mix_has_no_training_annotations_of_its_own(roots):
     data = mix(roots)
-    assert len(data.read_split("val", photos=False)) == 2
-    with pytest.raises(PafposeError, match="look at each set by itself"):
+    assert len(data.read_split("val", need_photos=False)) == 2
+    with pytest.raises(PafposeError, match="choose one of them"):
         data.read_split("train")
-    with pytest.raises(PafposeError, match="look at each set by itself"):
-        _ = data.train_dataset.index
     with pytest.raises(IndexError):
         data.train_dataset[len(data.train_dataset)]
     assert data.train_dataset[0].image.shape == (3, 64, 64)
+    assert data.train_dataset.image_ids.tolist() == [*range(1, 13), *range(1, 5)]
 
 
 def test_limits_and_errors_reach_every_set(roots, caplog):
     data = mix(roots, "data.limit_train=2", "data.limit_val=1", "data.on_error=skip", "data.batch_size=1")
-    assert data.samples_of() == {"first": 2, "second": 2} and len(data.val_records) == 1
+    assert data.samples_per_epoch() == {"first": 2, "second": 2} and len(data.val_index) == 1
     (roots / "bright" / "train2017" / "000000000001.jpg").unlink()
     assert len(lights(data)) == 4
     assert data.report_skipped("train") >= 1 and data.report_skipped("val") == 0
@@ -160,10 +164,10 @@ def test_share_out_keeps_the_total():
         assert np.abs(np.array(shares) - total * weights / weights.sum()).max() < 1
 
 
-def test_an_epoch_of_quotas_visits_each_as_often():
-    from pafpose.data.sampling import Quota
+def test_an_epoch_of_groups_visits_each_as_often():
+    from pafpose.data.sampling import SampleGroup
 
-    sampler = SeededSampler([Quota(0, 10, 10), Quota(10, 4, 6), Quota(14, 0, 0)], seed=0)
+    sampler = SeededSampler([SampleGroup(0, 10, 10), SampleGroup(10, 4, 6), SampleGroup(14, 0, 0)], seed=0)
     order = [index for index, _ in sampler]
     assert len(sampler) == 16 and sorted(order[:16]) == sorted(order)
     assert sorted(i for i in order if i < 10) == list(range(10))

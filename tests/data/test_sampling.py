@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.data.annotations.index import pack_masks
+from pafpose.data.loader import SeededSampler
 from pafpose.data.sampling import (
-    Quota,
-    SeededSampler,
+    SampleGroup,
     choose_photos,
     list_samples,
     main_people,
@@ -101,16 +100,16 @@ def photos_index(tmp_path, coco18, counts):
 def test_background_photos_make_their_share_of_an_epoch(tmp_path, coco18, sample_by):
     index = photos_index(tmp_path, coco18, [1, 0, 2, 0, 1, 1])
     plain = list_samples(index, coco18, sample_by=sample_by, min_keypoints=1, min_area=0)
-    as_they_come, quotas = with_background(index, plain, None)
-    assert as_they_come is plain and quotas == [Quota(0, len(plain), len(plain))]
+    as_they_come, groups = with_background(index, plain, None)
+    assert as_they_come is plain and groups == [SampleGroup(0, len(plain), len(plain))]
     for fraction in (0.0, 0.2, 0.5, 0.8):
-        samples, quotas = with_background(index, plain, fraction)
-        main = quotas[0].take
+        samples, groups = with_background(index, plain, fraction)
+        main = groups[0].per_epoch
         assert main == (5 if sample_by == "person" else 4)
-        assert quotas[1].take == round(main * fraction / (1 - fraction))
-        epoch = [samples[i] for i, _ in SeededSampler(quotas, seed=1)]
+        assert groups[1].per_epoch == round(main * fraction / (1 - fraction))
+        epoch = [samples[i] for i, _ in SeededSampler(groups, seed=1)]
         empty = [photo for photo, person in epoch if person < 0 and photo in (1, 3)]
-        assert len(empty) == quotas[1].take and len(epoch) - len(empty) == main
+        assert len(empty) == groups[1].per_epoch and len(epoch) - len(empty) == main
 
 
 def test_background_that_is_not_there_or_is_no_share(tmp_path, coco18):
@@ -118,9 +117,9 @@ def test_background_that_is_not_there_or_is_no_share(tmp_path, coco18):
     samples = list_samples(index, coco18, sample_by="person", min_keypoints=1, min_area=0)
     with pytest.raises(PafposeError, match=r"background_fraction=0\.5: every photo in .* has annotations"):
         with_background(index, samples, 0.5)
-    assert with_background(index, samples, 0.0)[1][1].take == 0
+    assert with_background(index, samples, 0.0)[1][1].per_epoch == 0
     for fraction in (1.0, -0.1):
-        with pytest.raises(PafposeError, match=r"background_fraction=.*is a share"):
+        with pytest.raises(PafposeError, match=r"background_fraction=.*a fraction"):
             with_background(index, samples, fraction)
 
 
@@ -146,7 +145,7 @@ def test_subsets_by_ids_and_by_a_file_of_ids(tmp_path, coco18):
         with pytest.raises(PafposeError, match=r"data\.subset=.*one a line"):
             choose_photos(index, bad, seed=0)
     for bad in (0, 1.5, -0.1):
-        with pytest.raises(PafposeError, match=r"data\.subset=.*share of the photos"):
+        with pytest.raises(PafposeError, match=r"data\.subset=.*fraction of the photos"):
             choose_photos(index, bad, seed=0)
 
 
@@ -158,17 +157,15 @@ def test_selected_photos_keep_all_that_is_theirs(tmp_path, coco18):
     ]
     file = write_split(tmp_path, [(image, people[:n]) for n in (2, 0, 3, 1, 3)])
     index = read_split(file, tmp_path / "train2017", coco18)
-    for whole in (index, pack_masks(index)):
-        chosen = whole.select(np.array([0, 2, 4]))
-        assert chosen.ids.tolist() == [1, 3, 5] and np.diff(chosen.first).tolist() == [2, 3, 3]
-        for place, photo in enumerate((0, 2, 4)):
-            old, new = whole.people(photo), chosen.people(place)
-            for key in ("keypoints", "boxes", "areas", "crowd", "annotation_ids"):
-                assert np.array_equal(getattr(whole, key)[old], getattr(chosen, key)[new]), key
-            for m, n in zip(range(old.start, old.stop), range(new.start, new.stop), strict=True):
-                assert np.array_equal(whole.rle[m], chosen.rle[n])
-                pairs = zip(whole.person_polygons(m), chosen.person_polygons(n), strict=True)
-                assert all(np.array_equal(a, b) for a, b in pairs)
+    chosen = index.select(np.array([0, 2, 4]))
+    assert chosen.ids.tolist() == [1, 3, 5] and np.diff(chosen.offsets).tolist() == [2, 3, 3]
+    for place, photo in enumerate((0, 2, 4)):
+        old, new = index.people(photo), chosen.people(place)
+        for key in ("keypoints", "boxes", "areas", "crowd", "annotation_ids"):
+            assert np.array_equal(getattr(index, key)[old], getattr(chosen, key)[new]), key
+        masks = [index.mask(m) for m in range(old.start, old.stop)]
+        assert masks == [chosen.mask(m) for m in range(new.start, new.stop)]
+        assert [bool(mask) for mask in masks] == [False, True, True][: len(masks)]
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5])

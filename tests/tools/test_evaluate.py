@@ -73,7 +73,7 @@ def test_true_people_score_one_in_every_frame(checkpoint, tmp_path, monkeypatch,
         decoder.batches.append(batch)
         return batch
 
-    monkeypatch.setattr("pafpose.data.base.collate", collate_and_tell)
+    monkeypatch.setattr("pafpose.data.datamodule.collate", collate_and_tell)
     monkeypatch.setattr("pafpose.factory.build_decoder", lambda config: decoder)
     metrics = run(checkpoint, tmp_path, f"evaluate.scales={scales}")
     assert metrics["AP"] == pytest.approx(1)

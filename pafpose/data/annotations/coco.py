@@ -1,4 +1,4 @@
-"""COCO's annotation files: read into a :class:`PoseIndex`, and written back as ground truth for AP."""
+"""Reading COCO's annotation files into a :class:`PoseIndex`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pafpose.data.annotations.index import PoseIndex, Ragged, count_labelled
+from pafpose.data.annotations.index import PoseIndex, to_offsets
 from pafpose.data.annotations.tidy import tidy
-from pafpose.data.photos import images as pictures
+from pafpose.data.image_header import stored_size
+from pafpose.data.masks import encode_counts, encode_polygons
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 
@@ -22,122 +23,8 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 
-def index_content(
-    content: Json,
-    source: Path,
-    folder: Path,
-    skeleton: Skeleton,
-    *,
-    limit: int | None = None,
-    box_area: float = 1.0,
-    on_error: str = "raise",
-) -> PoseIndex:
-    """Annotations in COCO's form as an index; ``source`` is named in complaints.
-
-    Categories with keypoint names are read, each matched to the skeleton by those names. Segmentations may
-    be polygons, compressed or uncompressed RLE, or missing (the box stands in). The area of a person
-    without one is ``box_area`` of the box. Photos whose size is not stated are opened. Raises
-    ``PafposeError``; with ``on_error="skip"`` photos that cannot be opened are left out, and coordinates that
-    are no numbers count as not given.
-    """
-    content = tidy(content, source)
-    names = _keypoint_names(content, source)
-    _tell_missing(names, skeleton, source)
-    photos, sizes = _with_sizes(_photos(content, source)[:limit], folder, source, on_error)
-    rows = {int(photo["id"]): n for n, photo in enumerate(photos)}
-    people = _people(content, rows, names, source)
-    counts = np.bincount([rows[person["image_id"]] for person in people], minlength=len(photos))
-    keypoints = _keypoints(people, names, skeleton, source, on_error)
-    boxes = _boxes(people, keypoints, sizes.repeat(counts, 0), source, on_error)
-    polygons, polygon_first, rle = _segmentations(people, rows, sizes, source)
-    return PoseIndex(
-        folder=folder,
-        files=np.array([str(photo["file_name"]) for photo in photos]),
-        ids=np.array([int(photo["id"]) for photo in photos], np.int64),
-        sizes=sizes,
-        first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        keypoints=keypoints,
-        boxes=boxes,
-        areas=_areas(people, boxes, box_area),
-        crowd=np.array([bool(person.get("iscrowd")) for person in people], bool),
-        annotation_ids=np.array([int(person["id"]) for person in people], np.int64),
-        polygons=polygons,
-        polygon_first=polygon_first,
-        rle=rle,
-        sizes_stated=all(photo.get("height") and photo.get("width") for photo in photos),
-    )
-
-
-def layout(
-    root: Path,
-    splits: Sequence[tuple[str, str]] = (
-        ("train2017", "annotations/person_keypoints_train2017.json"),
-        ("val2017", "annotations/person_keypoints_val2017.json"),
-    ),
-) -> str:
-    """The tree that ``data.root`` should hold, for complaints; ``splits``: photos and annotations of each."""
-    kind = "COCO's own layout" if splits[0][0] == "train2017" else "data.train_images and so on"
-    lines = [f"    {photos + '/':<43} photos" for photos in dict.fromkeys(photos for photos, _ in splits)]
-    lines += [f"    {annotations}" for annotations in dict.fromkeys(file for _, file in splits)]
-    return (
-        f"expected ({kind}):\n  {root}/\n"
-        + "\n".join(lines)
-        + "\nPoint data.root at such a folder. Without any "
-        "download: python scripts/train.py"
-    )
-
-
-def ground_truth(index: PoseIndex, skeleton: Skeleton) -> Json:
-    """The photos and people of an index as a COCO dictionary: the skeleton's scored keypoints, one category.
-
-    ``num_keypoints`` counts the labelled ones; crowds are kept with their RLE.
-    """
-    names = [skeleton.keypoints[k] for k in skeleton.scored]
-    place = {k: n for n, k in enumerate(skeleton.scored)}
-    limbs = [[place[a] + 1, place[b] + 1] for a, b in skeleton.limbs if a in place and b in place]
-    photo_of, labelled = index.photo_of(), count_labelled(index, skeleton.scored)
-    annotations: list[Json] = []
-    for m in range(len(index.keypoints)):
-        photo = int(photo_of[m])
-        annotation = {
-            "id": int(index.annotation_ids[m]),
-            "image_id": int(index.ids[photo]),
-            "category_id": 1,
-            "keypoints": index.keypoints[m, list(skeleton.scored)].astype(float).ravel().tolist(),
-            "num_keypoints": int(labelled[m]),
-            "bbox": index.boxes[m].tolist(),
-            "area": float(index.areas[m]),
-            "iscrowd": int(index.crowd[m]),
-        }
-        if index.crowd[m] and len(index.rle[m]):
-            annotation["segmentation"] = {
-                "size": list(index.size(photo)),
-                "counts": index.rle[m].tobytes().decode(),
-            }
-        annotations.append(annotation)
-    return {
-        "info": {},
-        "images": [
-            {"id": int(index.ids[n]), "file_name": str(index.files[n]), "height": h, "width": w}
-            for n, (h, w) in enumerate(index.sizes.tolist())
-        ],
-        "annotations": annotations,
-        "categories": [{"id": 1, "name": "person", "keypoints": names, "skeleton": limbs}],
-    }
-
-
-def require(annotations: Path, folder: Path, expected: str) -> None:
-    """Raise, telling the ``expected`` tree, when annotations or photos are not there."""
-    for path, found, kind in (
-        (annotations, annotations.exists(), "annotation file"),
-        (folder, folder.is_dir() or (folder.suffix == ".txt" and folder.is_file()), "folder of photos"),
-    ):
-        if not found:
-            raise PafposeError(f"{kind} not found: looked for {path.absolute()}\n{expected}")
-
-
 def load_json(path: Path) -> Json:
-    """The dictionary of a COCO json; raises ``PafposeError`` when the file is none."""
+    """Return the dictionary in a COCO json; raise ``PafposeError`` when the file holds none."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -150,7 +37,53 @@ def load_json(path: Path) -> Json:
     return content
 
 
+def build_index(
+    content: Json,
+    source: Path,
+    folder: Path,
+    skeleton: Skeleton,
+    *,
+    box_area: float = 1.0,
+    on_error: str = "raise",
+) -> PoseIndex:
+    """Index annotations in COCO's form; ``source`` is the file that errors name, ``folder`` holds the photos.
+
+    People of every category that names its keypoints are read, and the names are matched to the skeleton's.
+    Segmentations may be polygons, compressed or plain RLE, or missing. A person without an area gets
+    ``box_area`` times the area of the box. A photo whose size is not stated is opened to find it.
+
+    Raises ``PafposeError``. With ``on_error="skip"``, photos that cannot be opened are left out, and
+    keypoints and boxes with coordinates that are not finite count as not given.
+    """
+    content = tidy(content, source)
+    names = _keypoint_names(content, source)
+    _report_missing_keypoints(names, skeleton, source)
+    photos, sizes = _with_sizes(_photos(content, source), folder, source, on_error)
+    rows = {int(photo["id"]): n for n, photo in enumerate(photos)}
+    people = _people(content, rows, names, source)
+    photo_of = np.array([rows[person["image_id"]] for person in people], np.int64)
+    keypoints = _keypoints(people, names, skeleton, source, on_error)
+    boxes = _boxes(people, keypoints, sizes[photo_of], source, on_error)
+    masks = [_mask(person, sizes[n].tolist(), source) for person, n in zip(people, photo_of, strict=True)]
+    return PoseIndex(
+        folder=folder,
+        files=np.array([str(photo["file_name"]) for photo in photos]),
+        ids=np.array([int(photo["id"]) for photo in photos], np.int64),
+        sizes=sizes,
+        offsets=to_offsets(np.bincount(photo_of, minlength=len(photos))),
+        keypoints=keypoints,
+        boxes=boxes,
+        areas=_areas(people, boxes, box_area),
+        crowd=np.array([bool(person.get("iscrowd")) for person in people], bool),
+        annotation_ids=np.array([int(person["id"]) for person in people], np.int64),
+        mask_bytes=np.frombuffer(b"".join(masks), np.uint8),
+        mask_offsets=to_offsets(np.array([len(mask) for mask in masks], np.int64)),
+        sizes_stated=all(photo.get("height") and photo.get("width") for photo in photos),
+    )
+
+
 def _keypoint_names(content: Json, path: Path) -> dict[int, list[str]]:
+    """Return the keypoint names of every category that has any, by category id."""
     names = {int(c["id"]): list(c["keypoints"]) for c in content["categories"] if c.get("keypoints")}
     if not names:
         raise PafposeError(
@@ -160,11 +93,11 @@ def _keypoint_names(content: Json, path: Path) -> dict[int, list[str]]:
     return names
 
 
-def _tell_missing(names: dict[int, list[str]], skeleton: Skeleton, path: Path) -> None:
-    """Keypoints that no category has cannot be learnt; say so once, at reading."""
-    there = {k for order in names.values() for k in skeleton.match(order)}
-    missing = [skeleton.keypoints[k] for k in skeleton.scored if k not in there]
-    if there and missing:
+def _report_missing_keypoints(names: dict[int, list[str]], skeleton: Skeleton, path: Path) -> None:
+    """Log which keypoints of the skeleton no category has: the network cannot learn them."""
+    found = {k for order in names.values() for k in skeleton.match(order)}
+    missing = [skeleton.keypoints[k] for k in skeleton.scored if k not in found]
+    if found and missing:
         log.warning(
             "%s: %d of the %d keypoints of skeleton %s are not in it and stay unlabelled: %s",
             path, len(missing), len(skeleton.scored), skeleton.name, ", ".join(missing),
@@ -172,30 +105,18 @@ def _tell_missing(names: dict[int, list[str]], skeleton: Skeleton, path: Path) -
 
 
 def _photos(content: Json, path: Path) -> list[Json]:
+    """Return the photos in ascending order of id."""
     photos = sorted(content["images"], key=lambda photo: int(photo["id"]))
     if not photos:
-        raise PafposeError(f"{path}: lists no images; there is nothing to train or validate on")
+        raise PafposeError(f"{path}: lists no images, so there is nothing to train or validate on")
     for one, other in itertools.pairwise(photos):
         if one["id"] == other["id"]:
-            raise PafposeError(f"{path}: image id {one['id']} stands twice; ids must be unique")
+            raise PafposeError(f"{path}: image id {one['id']} occurs twice; ids must be unique")
     return photos
 
 
-def _people(content: Json, rows: dict[int, int], names: dict[int, list[str]], path: Path) -> list[Json]:
-    known = {int(photo["id"]) for photo in content["images"]}
-    categories = {category["id"] for category in content["categories"]}
-    lost = sum(a["image_id"] not in known for a in content["annotations"])
-    strange = sum(a.get("category_id") not in categories for a in content["annotations"])
-    if lost:
-        log.warning("%s: %d annotations belong to images it does not list; left out", path, lost)
-    if strange:
-        log.warning("%s: %d annotations are of a category that it does not list; left out", path, strange)
-    people = [a for a in content["annotations"] if a["image_id"] in rows and a.get("category_id") in names]
-    return sorted(people, key=lambda person: rows[person["image_id"]])
-
-
 def _with_sizes(photos: list[Json], folder: Path, path: Path, on_error: str) -> tuple[list[Json], np.ndarray]:
-    """The photos and their (N, 2) height and width; those that must be opened and cannot be are skipped."""
+    """Return the photos and their (N, 2) height and width; ``on_error="skip"`` leaves out unreadable ones."""
     kept, sizes = [], []
     for photo in photos:
         try:
@@ -213,12 +134,27 @@ def _with_sizes(photos: list[Json], folder: Path, path: Path, on_error: str) -> 
 def _size(photo: Json, folder: Path) -> tuple[int, int]:
     if photo.get("height") and photo.get("width"):
         return int(photo["height"]), int(photo["width"])
-    return pictures.stored_size(folder / str(photo["file_name"]))
+    return stored_size(folder / str(photo["file_name"]))
+
+
+def _people(content: Json, rows: dict[int, int], names: dict[int, list[str]], path: Path) -> list[Json]:
+    """Return annotations of listed photos and of categories with keypoints, in the order of the photos."""
+    known = {int(photo["id"]) for photo in content["images"]}
+    categories = {category["id"] for category in content["categories"]}
+    no_photo = sum(a["image_id"] not in known for a in content["annotations"])
+    no_category = sum(a.get("category_id") not in categories for a in content["annotations"])
+    if no_photo:
+        log.warning("%s: left out %d annotations of images that it does not list", path, no_photo)
+    if no_category:
+        log.warning("%s: left out %d annotations of categories that it does not list", path, no_category)
+    people = [a for a in content["annotations"] if a["image_id"] in rows and a.get("category_id") in names]
+    return sorted(people, key=lambda person: rows[person["image_id"]])
 
 
 def _keypoints(
     people: list[Json], names: dict[int, list[str]], skeleton: Skeleton, path: Path, on_error: str
 ) -> np.ndarray:
+    """Return (M, K, 3) keypoints in the skeleton's order."""
     out = np.zeros((len(people), skeleton.num_keypoints, 3), np.float32)
     for category, order in names.items():
         members = [m for m, person in enumerate(people) if person["category_id"] == category]
@@ -234,50 +170,50 @@ def _keypoints(
         wrong = ~np.isfinite(values).all(-1) & (values[..., 2] != 0)
         for row, k in np.argwhere(wrong)[:1].tolist():
             what = f"keypoint {order[k]} is {values[row, k].tolist()}"
-            _no_numbers(people[members[row]], what, int(wrong.sum()), path, on_error)
+            _not_finite(people[members[row]], what, int(wrong.sum()), path, on_error)
         out[members] = skeleton.from_dataset(_clean(values), order)
     return out
 
 
 def _clean(keypoints: np.ndarray) -> np.ndarray:
-    """Unlabelled or non-finite points become 0, 0, 0; v is 0, 1 or 2."""
+    """Set points that are unlabelled or not finite to 0, 0, 0, and v to 0, 1 or 2."""
     labelled = np.isfinite(keypoints).all(-1) & (keypoints[..., 2] > 0)
     out = np.where(labelled[..., None], keypoints, np.float32(0))
     out[..., 2] = np.clip(np.ceil(out[..., 2]), 0, 2)
     return out
 
 
-def _no_numbers(person: Json, what: str, count: int, path: Path, on_error: str) -> None:
-    """Of the first of ``count`` places where a file has NaN or infinity: stop, or say so and go on."""
+def _not_finite(person: Json, what: str, count: int, path: Path, on_error: str) -> None:
+    """Raise for the first of ``count`` values that are not finite; log it with ``on_error="skip"``."""
     message = f"{path}: annotation {person.get('id')} of image {person['image_id']}: {what}"
     if on_error == "raise":
         raise PafposeError(
-            f"{message}; numbers are needed. scripts/check_data.py lists all such places; with "
-            "data.on_error=skip they count as not given"
+            f"{message}; coordinates must be finite. scripts/check_data.py lists all such values; "
+            "data.on_error=skip treats them as not given"
         )
-    log.warning("%s; such places (%d) count as not given (data.on_error=skip)", message, count)
+    log.warning("%s; %d such values count as not given (data.on_error=skip)", message, count)
 
 
 def _boxes(
     people: list[Json], keypoints: np.ndarray, sizes: np.ndarray, path: Path, on_error: str
 ) -> np.ndarray:
-    """Boxes of the file; a person without one in the photo gets that of the labelled keypoints.
+    """Return the boxes (M, 4) of the file; without one in the photo, the box of the labelled keypoints.
 
-    ``sizes`` (M, 2) are height and width of each person's photo.
+    ``sizes`` (M, 2) are the height and width of each person's photo.
     """
     boxes = np.array([person.get("bbox") or [0, 0, 0, 0] for person in people], float).reshape(-1, 4)
     wrong = ~np.isfinite(boxes).all(-1)
     for m in np.flatnonzero(wrong)[:1].tolist():
-        _no_numbers(people[m], f"bbox is {boxes[m].tolist()}", int(wrong.sum()), path, on_error)
+        _not_finite(people[m], f"bbox is {boxes[m].tolist()}", int(wrong.sum()), path, on_error)
     boxes[wrong] = 0
     boxes[:, 2:] = np.maximum(boxes[:, 2:], 0)
     labelled, sides = (keypoints[..., 2] > 0).any(-1), boxes[:, 2:]
     beyond = (boxes[:, :2] + sides <= 0).any(-1) | (boxes[:, :2] >= sizes[:, ::-1]).any(-1)
-    lost = labelled & (sides > 0).any(-1) & beyond
-    if lost.any():
+    replaced = labelled & (sides > 0).any(-1) & beyond
+    if replaced.any():
         log.warning(
-            "%s: boxes beyond their photos (%d, the first is that of annotation %s) give way to those of the "
-            "keypoints", path, lost.sum(), people[int(lost.argmax())].get("id"),
+            "%s: %d boxes lie outside their photos (the first is that of annotation %s); the boxes of the "
+            "keypoints replace them", path, replaced.sum(), people[int(replaced.argmax())].get("id"),
         )  # fmt: skip
     for m in np.flatnonzero(labelled & ((sides <= 0).all(-1) | beyond)):
         xy = keypoints[m, keypoints[m, :, 2] > 0, :2]
@@ -286,39 +222,24 @@ def _boxes(
 
 
 def _areas(people: list[Json], boxes: np.ndarray, box_area: float) -> np.ndarray:
+    """Return the areas (M,) of the file; without one, a share of the box."""
     given = np.array([person.get("area", np.nan) for person in people], float)
     return np.where(np.isfinite(given), given, box_area * boxes[:, 2] * boxes[:, 3])
 
 
-def _segmentations(
-    people: list[Json], rows: dict[int, int], sizes: np.ndarray, path: Path
-) -> tuple[Ragged, np.ndarray, Ragged]:
-    polygons: list[np.ndarray] = []
-    counts = np.zeros(len(people) + 1, np.int64)
-    rle: list[np.ndarray] = []
-    for m, person in enumerate(people):
-        shape = person.get("segmentation") or []
-        own = [] if isinstance(shape, dict) else [np.asarray(p, float) for p in shape if len(p) >= 6]
-        polygons += own
-        counts[m + 1] = len(own)
-        size = sizes[rows[person["image_id"]]]
-        rle.append(
-            _run_lengths(shape, size, person, path) if isinstance(shape, dict) else np.zeros(0, np.uint8)
-        )
-    return Ragged.of(polygons, np.float64), np.cumsum(counts), Ragged.of(rle, np.uint8)
-
-
-def _run_lengths(shape: Json, size: np.ndarray, person: Json, path: Path) -> np.ndarray:
-    """Compressed counts as bytes."""
-    from pycocotools import mask
-
-    height, width = (int(side) for side in size)
-    if list(shape.get("size", (height, width))) != [height, width]:
+def _mask(person: Json, size: Sequence[int], path: Path) -> bytes:
+    """Return a person's mask in a photo of (height, width) as compressed run lengths; empty without any."""
+    height, width = size
+    segmentation = person.get("segmentation") or []
+    if not isinstance(segmentation, dict):
+        polygons = [np.asarray(polygon, float) for polygon in segmentation if len(polygon) >= 6]
+        return encode_polygons(polygons, (height, width)) if polygons else b""
+    if list(segmentation.get("size", size)) != [height, width]:
         raise PafposeError(
-            f"{path}: annotation {person.get('id')}: its RLE mask is {shape['size']} (height, width), "
+            f"{path}: annotation {person.get('id')}: its RLE mask is {segmentation['size']} (height, width), "
             f"the photo {[height, width]}"
         )
-    counts = shape["counts"]
+    counts = segmentation["counts"]
     if isinstance(counts, list):
-        counts = mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
-    return np.frombuffer(counts.encode() if isinstance(counts, str) else counts, np.uint8)
+        return encode_counts(counts, (height, width))
+    return counts.encode() if isinstance(counts, str) else bytes(counts)

@@ -1,4 +1,4 @@
-"""What published and home-made COCO files do differently, brought to one form."""
+"""Bringing COCO files, published and home-made, to one form."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Json = dict[str, Any]
 _SIDED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 BODY = ("nose", *(f"{side}_{part}" for part in _SIDED for side in ("left", "right")))  # COCO's 17
 FEET = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel"))
-_PUBLISHED = {23: (*BODY, *FEET), 6: FEET}  # COCO's foot annotations say neither
+_FOOT_FILES = {23: (*BODY, *FEET), 6: FEET}  # COCO's foot annotations do not name their keypoints
 
 
 def tidy(content: Json, path: Path) -> Json:
-    """A dictionary with whole ``images``, ``annotations`` and ``categories``; raises ``PafposeError``.
+    """Return a dictionary with complete ``images``, ``annotations`` and ``categories``.
 
-    ``categories`` may be one mapping, ids may be digits in quotes, keypoints may be rows of three, and with a
-    single keypoint category ``category_id`` may be missing. Annotation ids that are missing or stand twice
-    are numbered anew.
+    Accepted variations: ``categories`` as a single mapping, ids as digits in quotes, keypoints as rows of
+    three, and no ``category_id`` where only one category has keypoints. Missing and repeated annotation ids
+    are replaced by new numbers. Raises ``PafposeError`` for what cannot be understood.
     """
     missing = [key for key in ("images", "annotations", "categories") if key not in content]
     if missing:
@@ -33,20 +33,20 @@ def tidy(content: Json, path: Path) -> Json:
         )
     categories = content["categories"]
     categories = [categories] if isinstance(categories, dict) else categories
-    people = [_person(person, path) for person in _dicts(content["annotations"], path, "annotation")]
-    categories = [_category(c, people, path) for c in _dicts(categories, path, "category")]
-    posed = [c["id"] for c in categories if c.get("keypoints")]
-    if len(posed) == 1:
+    people = [_person(person, path) for person in _mappings(content["annotations"], path, "annotation")]
+    categories = [_category(c, people, path) for c in _mappings(categories, path, "category")]
+    with_keypoints = [c["id"] for c in categories if c.get("keypoints")]
+    if len(with_keypoints) == 1:
         for person in people:
-            person.setdefault("category_id", posed[0])
+            person.setdefault("category_id", with_keypoints[0])
     return {
-        "images": [_photo(photo, path) for photo in _dicts(content["images"], path, "image")],
-        "annotations": _numbered(people, path),
+        "images": [_photo(photo, path) for photo in _mappings(content["images"], path, "image")],
+        "annotations": _with_unique_ids(people, path),
         "categories": categories,
     }
 
 
-def _dicts(rows: Any, path: Path, kind: str) -> list[Json]:
+def _mappings(rows: Any, path: Path, kind: str) -> list[Json]:
     if not isinstance(rows, list):
         raise PafposeError(f"{path}: its {kind} list is a {type(rows).__name__}, not a list")
     for n, row in enumerate(rows):
@@ -85,23 +85,26 @@ def _person(person: Json, path: Path) -> Json:
 
 
 def _category(category: Json, people: list[Json], path: Path) -> Json:
+    """Return a category with an integer id; COCO's foot annotations get the names they lack."""
     out = {**category, "id": _integer(category, "id", path, "category")}
     names = list(category.get("keypoints") or [])
-    own = (p for p in people if p.get("category_id", out["id"]) == out["id"] and p.get("keypoints"))
-    first = next(own, None)
+    members = (p for p in people if p.get("category_id", out["id"]) == out["id"] and p.get("keypoints"))
+    first = next(members, None)
     if first is not None and names in ([], list(BODY)):
         length = len(first["keypoints"]) // 3
-        if length != len(names) and length in _PUBLISHED:
-            out["keypoints"] = list(_PUBLISHED[length])
-            log.info("%s: %d keypoints, named as COCO's foot annotations have them", path, length)
+        if length != len(names) and length in _FOOT_FILES:
+            out["keypoints"] = list(_FOOT_FILES[length])
+            log.info("%s: %d keypoints, named as in COCO's foot annotations", path, length)
     return out
 
 
-def _numbered(people: list[Json], path: Path) -> list[Json]:
-    """COCO's own tools know a person by its id: one that stands twice would be scored once."""
+def _with_unique_ids(people: list[Json], path: Path) -> list[Json]:
+    """Return people with new ids unless theirs are unique integers: COCO's tools score each id only once."""
     ids = [person.get("id") for person in people]
     if all(isinstance(i, int) for i in ids) and len(set(ids)) == len(ids):
         return people
     if any(i is not None for i in ids):
-        log.warning("%s: annotation ids are not unique whole numbers; numbered anew from 1", path)
+        log.warning(
+            "%s: annotation ids are not unique whole numbers; they are replaced by 1, 2, 3, ...", path
+        )
     return [{**person, "id": n} for n, person in enumerate(people, 1)]

@@ -1,6 +1,6 @@
-"""Augmentation: its settings, and one random 2x3 matrix per sample.
+"""The settings of augmentation, and its random geometry: one 2x3 matrix per sample.
 
-The matrix maps photo pixels to crop pixels; picture, masks, boxes and keypoints are all moved by it.
+The matrix maps photo pixels to crop pixels. It moves the picture, masks, boxes and keypoints alike.
 """
 
 from __future__ import annotations
@@ -27,54 +27,49 @@ class PatchSettings:
     size: tuple[float, float] = (
         0.1,
         0.3,
-    )  # sides; share of the person's height (occlusion), of the crop (cutout)
-    fill: str = "noise"  # background: of a photo without people, noise where there is none
+    )  # sides, relative to the person's height (occlusion) or crop (cutout)
+    fill: str = "noise"  # background: of a photo without people; noise where there is none
 
     def __post_init__(self) -> None:
         _convert(self, p=float, count=_counts, size=_range)
         _check(0 <= self.p <= 1, self, "p", "is a probability: choose 0 to 1")
-        _check(
-            0 < self.size[0] <= self.size[1] <= 4, self, "size", "needs [smallest, largest], above 0, up to 4"
-        )
+        size_rule = "needs [smallest, largest], above 0, up to 4"
+        _check(0 < self.size[0] <= self.size[1] <= 4, self, "size", size_rule)
         _check(self.fill in FILLS, self, "fill", f"must be one of {', '.join(FILLS)}")
 
 
 @dataclass(frozen=True)
 class PasteSettings:
-    """``augment.paste``: people cut out of other photos by their masks, put in front of those in the crop."""
+    """``augment.paste``: people cut out of other photos by their masks and put in front of others."""
 
     p: float = 0.0  # probability that a sample gets any
     count: tuple[int, int] = (1, 2)  # fewest and most
-    height: tuple[float, float] = (0.6, 1.2)  # of a pasted person, as a share of the neighbour's
-    apart: tuple[float, float] = (0.3, 1.0)  # between the centres of the two, in mean widths of their boxes
-    min_height: float = 64.0  # px of the photo that a person is cut out of; smaller ones would be blurs
+    height: tuple[float, float] = (0.6, 1.2)  # of a pasted person, relative to the neighbour's
+    apart: tuple[float, float] = (0.3, 1.0)  # distance of the two centres, in mean widths of their boxes
+    min_height: float = 64.0  # px in the source photo; smaller people would be blurred
 
     def __post_init__(self) -> None:
         _convert(self, p=float, count=_counts, height=_range, apart=_range, min_height=float)
         _check(0 <= self.p <= 1, self, "p", "is a probability: choose 0 to 1")
-        _check(
-            0 < self.height[0] <= self.height[1] <= 4,
-            self,
-            "height",
-            "needs [lowest, highest], above 0, up to 4",
-        )
+        height_rule = "needs [lowest, highest], above 0, up to 4"
+        _check(0 < self.height[0] <= self.height[1] <= 4, self, "height", height_rule)
         _check(0 <= self.apart[0] <= self.apart[1], self, "apart", "needs [least, most], 0 or more")
         _check(self.min_height > 0, self, "min_height", "is a height in pixels: choose above 0")
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """``conf/augment``: ranges of the random geometry, and the list of colour transforms."""
+    """``conf/augment``: the ranges of the random geometry, and what else changes a crop."""
 
     crop: int = 368  # side of the square input, px
     target_dist: float = 0.6  # person height / crop before the random scale (sample_by=person)
     scale: tuple[float, float] = (0.5, 1.1)  # lowest and highest random factor
-    scale_p: float = 1.0  # probability of the random factor; else 1
-    rotation: float = 40.0  # degrees: largest turn (uniform) or standard deviation (normal, cut at twice)
-    rotation_draw: str = "uniform"
-    rotation_p: float = 1.0  # probability of a turn
-    shift: float = 40.0  # px of the crop, largest shift of the centre each way
-    flip: float = 0.5  # probability of a mirror
+    scale_p: float = 1.0  # probability of the random factor; otherwise 1
+    rotation: float = 40.0  # degrees: the largest (uniform), or one standard deviation (normal)
+    rotation_draw: str = "uniform"  # uniform | normal
+    rotation_p: float = 1.0  # probability of a rotation
+    shift: float = 40.0  # px of the crop, largest shift of the centre in each direction
+    flip: float = 0.5  # probability of a left-right flip
     occlusion: PatchSettings = field(
         default_factory=lambda: PatchSettings(size=(0.25, 0.75), fill="background")
     )
@@ -92,17 +87,16 @@ class AugmentSettings:
         for key in ("scale_p", "rotation_p", "flip"):
             _check(0 <= getattr(self, key) <= 1, self, key, "is a probability: choose 0 to 1")
         _check(self.crop > 0, self, "crop", "is a side in pixels: choose a multiple of head.stride")
-        _check(0 < self.target_dist <= 4, self, "target_dist", "is a share of the crop: above 0, up to 4")
+        _check(0 < self.target_dist <= 4, self, "target_dist", "is a fraction of the crop: above 0, up to 4")
         low, high = self.scale
         _check(0 < low <= high, self, "scale", "needs [lowest, highest] with 0 < lowest <= highest")
         _check(self.rotation >= 0, self, "rotation", "is an angle in degrees: choose 0 or more")
         _check(self.shift >= 0, self, "shift", "is a distance in pixels: choose 0 or more")
-        _check(
-            self.rotation_draw in ("uniform", "normal"), self, "rotation_draw", "must be uniform or normal"
-        )
+        draws = ("uniform", "normal")
+        _check(self.rotation_draw in draws, self, "rotation_draw", f"must be {' or '.join(draws)}")
 
 
-class Draw(NamedTuple):
+class AffineParams(NamedTuple):
     """One random choice of geometry."""
 
     scale: float
@@ -111,36 +105,37 @@ class Draw(NamedTuple):
     flip: bool
 
 
-def draw_geometry(settings: AugmentSettings, rng: np.random.Generator) -> Draw:
-    """Draw scale, turn, shift and mirror."""
-    scaled, scale, turned, turn, dx, dy, mirrored = rng.random(7).tolist()  # at once: each call costs
+def sample_affine(settings: AugmentSettings, rng: np.random.Generator) -> AffineParams:
+    """Draw scale, rotation, shift and flip; normal rotations are clipped at two standard deviations."""
+    scaled, scale, rotated, angle, dx, dy, flipped = rng.random(7).tolist()
     low, high = settings.scale
-    turn = 2 * turn - 1
+    angle = 2 * angle - 1
     if settings.rotation_draw == "normal":
-        turn = min(2.0, max(-2.0, rng.standard_normal()))
-    return Draw(
+        angle = min(2.0, max(-2.0, rng.standard_normal()))
+    return AffineParams(
         low + (high - low) * scale if scaled < settings.scale_p else 1.0,
-        settings.rotation * turn if turned < settings.rotation_p else 0.0,
+        settings.rotation * angle if rotated < settings.rotation_p else 0.0,
         (settings.shift * (2 * dx - 1), settings.shift * (2 * dy - 1)),
-        mirrored < settings.flip,
+        flipped < settings.flip,
     )
 
 
-def crop_matrix(draw: Draw, *, centre: tuple[float, float], scale: float, crop: int) -> np.ndarray:
-    """Photo -> crop: ``centre`` (photo px) lands in the middle, after all scaled, turned, mirrored, shifted.
+def crop_matrix(params: AffineParams, *, centre: tuple[float, float], scale: float, crop: int) -> np.ndarray:
+    """Return the matrix from photo to crop that brings ``centre`` (photo px) to the middle of the crop.
 
-    ``scale`` is crop pixels per photo pixel before the draw's own factor.
+    The photo is scaled, rotated, flipped and then shifted. ``scale`` is crop pixels per photo pixel before
+    the random factor.
     """
-    turn, factor = math.radians(draw.degrees), scale * draw.scale
-    c, s = factor * math.cos(turn), factor * math.sin(turn)
-    mirror, middle = -1.0 if draw.flip else 1.0, (crop - 1) / 2
-    (x, y), (dx, dy) = centre, draw.shift
-    a, b = mirror * c, -mirror * s
+    angle, factor = math.radians(params.degrees), scale * params.scale
+    c, s = factor * math.cos(angle), factor * math.sin(angle)
+    sign, middle = -1.0 if params.flip else 1.0, (crop - 1) / 2
+    (x, y), (dx, dy) = centre, params.shift
+    a, b = sign * c, -sign * s
     return np.array(((a, b, middle + dx - a * x - b * y), (s, c, middle + dy - s * x - c * y)))
 
 
 def _nest(settings: AugmentSettings, key: str, kind: Callable[..., Any]) -> None:
-    """Make a mapping the settings class of its key; its complaints name the key."""
+    """Turn a mapping into the settings class of its key; errors name the key."""
     value = getattr(settings, key)
     if isinstance(value, Mapping):
         try:
@@ -152,6 +147,7 @@ def _nest(settings: AugmentSettings, key: str, kind: Callable[..., Any]) -> None
 
 
 def _convert(settings: Any, **kinds: Any) -> None:
+    """Convert fields in place; errors name the key."""
     for key, kind in kinds.items():
         value = getattr(settings, key)
         try:

@@ -1,4 +1,4 @@
-"""Colour changes: one linear map of RGB, which costs next to nothing, and albumentations' transforms."""
+"""Colour changes: a linear map of RGB of our own, and albumentations' pixel transforms."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ import cv2
 import numpy as np
 
 from pafpose.errors import PafposeError
-from pafpose.runtime.jit import njit
 
-_LUMA = np.array((0.299, 0.587, 0.114))
-_TO_YIQ = np.array((_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
+_TO_YIQ = np.array(((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
 @dataclass(frozen=True)
 class ColourSettings:
-    """``augment.colour``: the largest change each way; shares of 1, the hue in degrees of its circle."""
+    """``augment.colour``: the largest change up and down, as fractions of 1; the hue in degrees."""
 
     p: float = 0.0  # probability that a sample is changed
     brightness: float = 0.3
@@ -36,59 +34,29 @@ class ColourSettings:
                 raise PafposeError(f"augment.{entry.name}={value!r}: choose 0 to {top}")
 
 
-def colour_map(settings: ColourSettings, rng: np.random.Generator, mean: float) -> np.ndarray:
-    """A random (3, 4) matrix of RGB and 1; ``mean`` is the grey that contrast leaves alone, 0 to 255."""
-    light, contrast, saturation, turn = rng.random(4).tolist()
-    return _map(
-        settings.brightness * (2 * light - 1),
-        settings.contrast * (2 * contrast - 1),
-        settings.saturation * (2 * saturation - 1),
-        math.radians(settings.hue * (2 * turn - 1)),
-        mean,
-    )
+def colour_matrix(settings: ColourSettings, rng: np.random.Generator, mean: float) -> np.ndarray:
+    """Draw a (3, 4) matrix that maps (R, G, B, 1) to RGB.
 
-
-@njit
-def _map(light: float, contrast: float, saturation: float, turn: float, mean: float) -> np.ndarray:
-    """Turn and stretch the chroma in YIQ; all changes but the turn (radians) are shares of 1."""
-    c, s = (1 + saturation) * math.cos(turn), (1 + saturation) * math.sin(turn)
-    out = np.empty((3, 4))
-    for j in range(3):
-        y, i, q = _TO_YIQ[0, j], _TO_YIQ[1, j], _TO_YIQ[2, j]
-        i, q = c * i - s * q, s * i + c * q
-        for k in range(3):
-            linear = _FROM_YIQ[k, 0] * y + _FROM_YIQ[k, 1] * i + _FROM_YIQ[k, 2] * q
-            out[k, j] = (1 + light) * (1 + contrast) * linear
-    out[:, 3] = -contrast * (1 + light) * mean
-    return out
-
-
-@njit
-def _mean(image: np.ndarray) -> float:
-    """The mean of every eighth row and column."""
-    total, rows, columns = 0, image.shape[0], image.shape[1]
-    for y in range(0, rows, 8):
-        for x in range(0, columns, 8):
-            total += int(image[y, x, 0]) + int(image[y, x, 1]) + int(image[y, x, 2])
-    return total / (3 * ((rows + 7) // 8) * ((columns + 7) // 8))
-
-
-def change_colour(
-    image: np.ndarray,
-    settings: ColourSettings,
-    rng: np.random.Generator,
-    *,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """An RGB picture (H, W, 3) with brightness, contrast, saturation and hue drawn anew.
-
-    ``out`` is memory for it, which may be that of the picture: fresh pages cost more than the change itself.
+    Brightness and contrast are gains, the latter about ``mean`` (0 to 255). Saturation and hue stretch and
+    turn the two chroma axes of YIQ.
     """
-    return cv2.transform(image, colour_map(settings, rng, _mean(image)), dst=out)
+    brightness, contrast, saturation, turn = (2 * rng.random(4) - 1).tolist()
+    brightness, contrast = settings.brightness * brightness, settings.contrast * contrast
+    gain, angle = 1 + settings.saturation * saturation, math.radians(settings.hue * turn)
+    c, s = gain * math.cos(angle), gain * math.sin(angle)
+    chroma = np.array(((1, 0, 0), (0, c, -s), (0, s, c)))
+    linear = (1 + brightness) * (1 + contrast) * _FROM_YIQ @ chroma @ _TO_YIQ
+    return np.column_stack([linear, np.full(3, -contrast * (1 + brightness) * mean)])
+
+
+def change_colour(image: np.ndarray, settings: ColourSettings, rng: np.random.Generator) -> np.ndarray:
+    """Return an RGB picture (H, W, 3) with brightness, contrast, saturation and hue changed at random."""
+    mean = float(image[::8, ::8].mean())
+    return cv2.transform(image, colour_matrix(settings, rng, mean))
 
 
 class Photometric:
-    """Colour, blur, noise: albumentations transforms named in YAML; pixels only, never geometry."""
+    """albumentations' transforms named in ``augment.photometric``; they change pixels, never geometry."""
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
         import albumentations
@@ -96,9 +64,9 @@ class Photometric:
         self._compose = albumentations.Compose([_transform(entry) for entry in entries])
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Change an RGB picture; the draw depends on ``rng`` alone.
+        """Return a changed RGB picture; the changes depend on ``rng`` alone.
 
-        albumentations 2.0.8 draws the same sequence in every worker unless it is reseeded.
+        albumentations 2.0.8 draws the same sequence in every loader process unless it is reseeded.
         """
         self._compose.set_random_seed(int(rng.integers(2**31 - 1)))
         return self._compose(image=image)["image"]
@@ -116,8 +84,8 @@ def _transform(entry: Mapping[str, Any]) -> Any:
         )
     if not issubclass(kind, albumentations.ImageOnlyTransform):
         raise PafposeError(
-            f"augment.photometric: {name} moves pixels, which would leave keypoints and masks behind; take "
-            "geometry from augment.scale, rotation, shift and flip, and only colour, blur or noise from here"
+            f"augment.photometric: {name} moves pixels, and keypoints and masks would not follow; use only "
+            "colour, blur and noise here, and augment.scale, rotation, shift and flip for geometry"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # albumentations only warns of a misspelt argument

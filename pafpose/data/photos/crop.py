@@ -1,4 +1,4 @@
-"""A training crop under construction: picture, people, and what covering a part does to the labels."""
+"""A training crop while it is being made, and how covering a part of it changes the labels."""
 
 from __future__ import annotations
 
@@ -8,57 +8,58 @@ import numpy as np
 
 
 @dataclass
-class Scene:
-    """All in pixels of the crop; a cell of ``ignore`` stands for pixel ``stride * cell + stride // 2``."""
+class TrainingCrop:
+    """A picture and its people, in pixels of the crop."""
 
     image: np.ndarray  # (H, W, 3) uint8 RGB
     keypoints: np.ndarray  # (P, K, 3) float32 x, y, v
     boxes: np.ndarray  # (P, 4) float32 x, y, w, h
-    ignore: np.ndarray  # (h, w) bool
+    ignore: np.ndarray  # (h, w) bool: cells that the loss ignores
     stride: int
 
-    def in_sight(self) -> np.ndarray:
-        """(P, K) bool: inside the crop with v = 2."""
-        x, y = self._pixels()
+    def visible(self) -> np.ndarray:
+        """Return (P, K) bool: the keypoints inside the crop with v = 2."""
+        x, y = self._keypoint_pixels()
         height, width = self.image.shape[:2]
         return (self.keypoints[..., 2] == 2) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
 
-    def left_by(self, mask: np.ndarray) -> np.ndarray:
-        """(P, K) bool: what stays in sight when the pixels of ``mask`` (H, W) bool are covered."""
-        x, y = self._pixels()
+    def visible_beside(self, mask: np.ndarray) -> np.ndarray:
+        """Return (P, K) bool: the visible keypoints that lie outside ``mask`` (H, W) bool."""
+        x, y = self._keypoint_pixels()
         height, width = mask.shape
-        return self.in_sight() & ~mask[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
+        return self.visible() & ~mask[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
 
     def cover(self, mask: np.ndarray) -> None:
-        """Let the labels know that the pixels of ``mask`` (H, W) bool are covered; the picture stays.
+        """Update the labels after the pixels of ``mask`` (H, W) bool have been painted over.
 
-        A keypoint in sight there is occluded now (v = 1). Somebody of whom no keypoint is left in sight
-        loses the labels, and the loss leaves out what the box still shows of that person.
+        Visible keypoints in the mask become occluded (v = 1). People who keep no visible keypoint become
+        unlabelled, and the loss ignores the part of their boxes that the mask leaves uncovered.
         """
-        seen, left = self.in_sight(), self.left_by(mask)
-        self.keypoints[seen & ~left, 2] = 1
-        lost = np.flatnonzero(seen.any(1) & ~left.any(1))
-        for person in lost:
+        before, after = self.visible(), self.visible_beside(mask)
+        self.keypoints[before & ~after, 2] = 1
+        hidden = np.flatnonzero(before.any(1) & ~after.any(1))
+        for person in hidden:
             self._ignore_box(self.boxes[person], mask)
-        self.keypoints[lost] = 0
+        self.keypoints[hidden] = 0
 
-    def add(self, keypoints: np.ndarray, box: np.ndarray, mask: np.ndarray) -> None:
-        """One more person, ``keypoints`` (K, 3), in front of all: ``mask`` (H, W) bool counts again."""
+    def add_person(self, keypoints: np.ndarray, box: np.ndarray, mask: np.ndarray) -> None:
+        """Add somebody in front, ``keypoints`` (K, 3); cells in ``mask`` (H, W) bool count again."""
         self.cover(mask)
         self.ignore &= ~self._at_cells(mask)
         self.keypoints = np.concatenate([self.keypoints, keypoints[None].astype(np.float32)])
         self.boxes = np.concatenate([self.boxes, box[None].astype(np.float32)])
 
-    def _pixels(self) -> tuple[np.ndarray, np.ndarray]:
-        """(P, K) column and row of the pixel that each keypoint lies in."""
+    def _keypoint_pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (P, K) column and row of the pixel that each keypoint lies in."""
         xy = np.rint(np.clip(self.keypoints[..., :2], -1e6, 1e6)).astype(np.int64)
         return xy[..., 0], xy[..., 1]
 
     def _at_cells(self, mask: np.ndarray) -> np.ndarray:
+        """Return the mask at the pixels that stand for the field's cells."""
         return mask[self.stride // 2 :: self.stride, self.stride // 2 :: self.stride]
 
     def _ignore_box(self, box: np.ndarray, mask: np.ndarray) -> None:
-        """Leave out the cells of a box, but for those that ``mask`` covers."""
+        """Ignore the cells of a box outside the mask."""
         x0, y0, w, h = box.tolist()
         rows, columns = (np.arange(n) * self.stride + self.stride // 2 for n in self.ignore.shape)
         inside = ((rows >= y0) & (rows < y0 + h))[:, None] & (columns >= x0) & (columns < x0 + w)

@@ -11,7 +11,7 @@ FITS = ("long", "height")
 
 @dataclass(frozen=True)
 class PhotoFit:
-    """The size at which photos are evaluated: two keys of ``conf/evaluate``, checked when made."""
+    """The size at which photos are evaluated: ``evaluate.input_size`` and ``evaluate.fit``, checked."""
 
     input_size: int = 368  # px of the long side, or of the height
     fit: str = "long"  # long | height

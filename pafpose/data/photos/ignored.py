@@ -1,11 +1,11 @@
-"""Who is drawn, who is ignored, and which field cells the loss leaves out.
+"""Which people are drawn or ignored, and which field cells the loss ignores.
 
-Cell (i, j) of a field with stride s is ignored when the input pixel x = s*j + s//2, y = s*i + s//2 is; that
-pixel takes the value of the photo pixel nearest to where it came from. So masks are never warped: the few
-pixels that matter are looked up in the photo's own mask.
+Cell (i, j) of a field with stride s is ignored when the input pixel x = s*j + s//2, y = s*i + s//2 is. That
+pixel has the value of the nearest photo pixel, so masks are not warped: the few pixels that matter are looked
+up in the masks of the photo.
 
-Without a segmentation the region is the box. A pixel is in a box when its centre is; box edges, as polygons,
-count from the corner of the first pixel, as in COCO's own mask code.
+A person without a segmentation is represented by the box. A pixel is in a box when its centre is. Box edges
+are measured from the outer corner of the first pixel, as in COCO's json.
 """
 
 from __future__ import annotations
@@ -15,24 +15,27 @@ from typing import NamedTuple
 import numpy as np
 
 from pafpose import geometry
-from pafpose.data.annotations.index import PoseIndex, Ragged, count_labelled
-from pafpose.data.photos.run_lengths import Regions, ignored_pixels, pixels_under_cells
+from pafpose.data.annotations.index import PoseIndex, count_labelled
+from pafpose.data.masks import decode_union
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
 
 
-class Roles(NamedTuple):
-    """What each of the M people of an index is to the loss."""
+class PersonFlags(NamedTuple):
+    """How the targets and the loss treat each of the M people of an index."""
 
     drawn: np.ndarray  # (M,) bool: has targets
-    ignored: np.ndarray  # (M,) bool: its region does not count
-    protected: np.ndarray  # (M,) bool: drawn and not ignored
+    ignored: np.ndarray  # (M,) bool: the loss ignores the region
+    protected: (
+        np.ndarray
+    )  # (M,) bool: drawn and not ignored, so the region may stay counted beneath ignored ones
 
 
-def assign_roles(index: PoseIndex, skeleton: Skeleton, mask: MaskSettings) -> Roles:
-    """Apply ``mask.crowd``, ``unlabelled_people`` and ``small_people`` to every person.
+def flag_people(index: PoseIndex, skeleton: Skeleton, mask: MaskSettings) -> PersonFlags:
+    """Apply ``mask.crowd``, ``mask.unlabelled_people`` and ``mask.small_people`` to every person.
 
-    Crowds are never drawn. Small: fewer than ``min_keypoints`` labelled, or an area under ``min_area``.
+    Crowds are never drawn. A person is small with fewer than ``min_keypoints`` labelled keypoints, or an area
+    below ``min_area``.
     """
     labelled = count_labelled(index, skeleton.scored, occluded=mask.occluded_keypoints)
     person = ~index.crowd
@@ -47,57 +50,55 @@ def assign_roles(index: PoseIndex, skeleton: Skeleton, mask: MaskSettings) -> Ro
         ignored |= small
     if mask.small_people == "ignore":
         drawn &= ~small
-    return Roles(drawn, ignored, drawn & ~ignored)
+    return PersonFlags(drawn, ignored, drawn & ~ignored)
 
 
 def ignored_cells(
     index: PoseIndex,
     photo: int,
     *,
-    roles: Roles,
+    flags: PersonFlags,
     mask: MaskSettings,
     matrix: np.ndarray,
     cells: tuple[int, int],
     stride: int,
 ) -> np.ndarray:
-    """(h, w) bool: cells that the loss leaves out, for a photo moved by ``matrix`` (photo -> input)."""
+    """Return (h, w) bool: the cells that the loss ignores; ``matrix`` maps the photo to the input."""
     people = index.people(photo)
-    ignored = roles.ignored[people]
-    if not mask.outside_image and not ignored.any():
+    if not mask.outside_image and not flags.ignored[people].any():
         return np.zeros(cells, bool)
-    masks = _masks(index, photo, people) if mask.region == "segmentation" else _no_masks(len(ignored))
-    protected = roles.protected[people] if mask.protect_labelled else np.zeros_like(ignored)
-    regions = Regions(index.boxes[people], masks.values, masks.first, ignored, protected)
-    size = index.size(photo)
-    pixels = pixels_under_cells(geometry.invert(matrix), cells, stride, size)
-    return ignored_pixels(pixels, size[0], regions, mask.outside_image).reshape(cells)
+    region = _region(index, photo, flags.ignored, mask)
+    if mask.protect_labelled and region.any():
+        region &= ~_region(index, photo, flags.protected, mask)
+    x, y = _photo_pixels(geometry.invert(matrix), cells, stride)
+    height, width = index.size(photo)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    out = np.full(cells, mask.outside_image)
+    out[inside] = region[y[inside], x[inside]]
+    return out
 
 
-def _masks(index: PoseIndex, photo: int, people: slice) -> Ragged:
-    """The compressed run lengths of the people of a photo; an empty row where there are none."""
-    if len(index.polygons.first) == 1:  # all packed: no polygons
-        return Ragged(index.rle.values, index.rle.first[people.start : people.stop + 1])
-    rows = [segmentation(index, photo, person) for person in range(people.start, people.stop)]
-    return Ragged.of([_NOTHING if row is None else row for row in rows], np.uint8)
+def _region(index: PoseIndex, photo: int, chosen: np.ndarray, mask: MaskSettings) -> np.ndarray:
+    """Return (H, W) bool: the photo pixels in the region of any of the ``chosen`` (M,) people."""
+    people, size = index.people(photo), index.size(photo)
+    rows = np.flatnonzero(chosen[people]) + people.start
+    masks = {m: index.mask(m) for m in rows.tolist() if mask.region == "segmentation"}
+    region = decode_union([rle for rle in masks.values() if rle], size)
+    for m in rows.tolist():
+        if not masks.get(m):
+            region |= _in_box(index.boxes[m], size)
+    return region
 
 
-def _no_masks(people: int) -> Ragged:
-    return Ragged(_NOTHING, np.zeros(people + 1, np.int64))
+def _in_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return (H, W) bool: the pixels whose centre is in the box x, y, w, h."""
+    x, y, w, h = box.tolist()
+    from_top, from_left = np.arange(size[0]) + 0.5 - y, np.arange(size[1]) + 0.5 - x
+    return ((from_top >= 0) & (from_top < h))[:, None] & (from_left >= 0) & (from_left < w)
 
 
-_NOTHING = np.zeros(0, np.uint8)
-
-
-def segmentation(index: PoseIndex, photo: int, person: int) -> np.ndarray | None:
-    """The mask of a person as COCO's compressed run lengths (bytes); None where the file gives none."""
-    if len(index.rle[person]):
-        return index.rle[person]
-    polygons = index.person_polygons(person)
-    return pack_polygons(polygons, index.size(photo)) if polygons else None
-
-
-def pack_polygons(polygons: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """The union of polygons ``x0, y0, x1, ...`` in a photo of (height, width), as compressed run lengths."""
-    from pycocotools import mask as coco
-
-    return np.frombuffer(coco.merge(coco.frPyObjects(polygons, *size))["counts"], np.uint8)
+def _photo_pixels(back: np.ndarray, cells: tuple[int, int], stride: int) -> np.ndarray:
+    """Return (2, h, w) column and row of the photo pixel of each cell; ``back`` maps input to photo."""
+    v, u = (geometry.cell_to_mask_px(np.arange(count), stride) for count in cells)
+    points = geometry.transform_points(back, np.stack(np.meshgrid(u, v), -1))
+    return np.moveaxis(np.floor(points + 0.5).astype(np.int64), -1, 0)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from pafpose.data.annotations.formats.yolo import SUFFIXES
-from pafpose.data.photos import images as pictures
+from pafpose.data.image_header import IMAGE_SUFFIXES, stored_size, upright_size
+from pafpose.data.photos.images import small_grey
 from pafpose.errors import PafposeError
 from pafpose.tools.audit.annotations import Table
 from pafpose.tools.audit.findings import Finding
@@ -43,8 +43,8 @@ class Facts(NamedTuple):
 def inspect(path: Path) -> Facts:
     """Read a photo once and sum it up."""
     try:
-        data, grey = pictures.small_grey(path)
-        stored, upright = pictures.stored_size(path), pictures.upright_size(path)
+        data, grey = small_grey(path)
+        stored, upright = stored_size(path), upright_size(path)
     except PafposeError as error:
         return Facts(path, str(error).removeprefix(f"{path}: ").split(";")[0])
     tiny = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(int)
@@ -79,7 +79,7 @@ def unlisted(folder: Path, listed: set[str], split: str) -> Iterator[Finding]:
     """Pictures below a folder that none of the splits that use it lists."""
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         name = path.relative_to(folder).as_posix()
-        if path.suffix.lower() in SUFFIXES and name not in listed:
+        if path.suffix.lower() in IMAGE_SUFFIXES and name not in listed:
             yield Finding("unlisted_file", split, "not listed", file=name)
 
 

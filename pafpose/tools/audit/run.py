@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from pafpose.data.annotations import formats
-from pafpose.data.annotations.coco import layout, require
-from pafpose.data.base import PoseLoaders
 from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.folder import FolderDataModule
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 from pafpose.tools.audit.annotations import Table, audit_people, read_table
@@ -65,9 +64,9 @@ class Audit:
         return {**head, "problems": self.problems, "splits": self.figures, "kinds": kinds}
 
 
-def run_audit(data: PoseLoaders, settings: AuditSettings) -> Audit:
+def run_audit(data: PoseDataModule, settings: AuditSettings) -> Audit:
     """Audit the splits of a data module; nothing is written, and nothing raised for what is found."""
-    if not isinstance(data, PoseDataModule):
+    if not isinstance(data, FolderDataModule):
         raise PafposeError(
             f"{data.name}: a mix has no annotations of its own; audit each set by itself: data=..."
         )
@@ -83,10 +82,9 @@ def run_audit(data: PoseLoaders, settings: AuditSettings) -> Audit:
     return audit
 
 
-def _read(data: PoseDataModule, split: str, audit: Audit, margin: float) -> Iterator[Finding]:
-    photos, annotations = (data.root / name for name in data.splits[split])
+def _read(data: FolderDataModule, split: str, audit: Audit, margin: float) -> Iterator[Finding]:
     try:
-        require(annotations, photos, layout(data.root.absolute(), [*data.splits.values()]))
+        photos, annotations = data.find_split(split)
         content = formats.read_content(data.format, annotations, photos, data.skeleton)
         table, found = read_table(content, annotations, split, data.skeleton)
     except PafposeError as error:

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pafpose.data.annotations.coco import ground_truth
+from pafpose.data.annotations.ground_truth import ground_truth
 from pafpose.data.annotations.index import PoseIndex
-from pafpose.data.base import PoseLoaders
-from pafpose.data.photos.ignored import assign_roles
+from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.photos.ignored import flag_people
 from pafpose.geometry import letterbox, pad_to_multiple, transform_boxes, transform_points
 
 BATCH = 16  # photos whose fields are in memory at once
@@ -33,7 +33,7 @@ class Scene:
     size: tuple[int, int]  # (height, width) px of the input, multiples of the stride
 
 
-def read_scenes(data: PoseLoaders, splits: Sequence[str]) -> tuple[list[Scene], dict[str, Any]]:
+def read_scenes(data: PoseDataModule, splits: Sequence[str]) -> tuple[list[Scene], dict[str, Any]]:
     """The photos of the splits with labelled people to draw, and the COCO ground truth of all photos.
 
     Photos are numbered anew, from 1, so that the splits of one data set cannot clash. Only annotation
@@ -43,7 +43,7 @@ def read_scenes(data: PoseLoaders, splits: Sequence[str]) -> tuple[list[Scene], 
     scenes: list[Scene] = []
     truth: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     for split in splits:
-        index = data.read_split(split, photos=False)
+        index = data.read_split(split, need_photos=False)
         offset = len(truth["images"])
         scenes += _scenes(index, data, offset)
         _append(truth, _renumber(ground_truth(index, data.skeleton), index, offset))
@@ -69,8 +69,8 @@ def stack(people: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(out)
 
 
-def _scenes(index: PoseIndex, data: PoseLoaders, offset: int) -> Iterator[Scene]:
-    drawn = assign_roles(index, data.skeleton, data.mask).drawn
+def _scenes(index: PoseIndex, data: PoseDataModule, offset: int) -> Iterator[Scene]:
+    drawn = flag_people(index, data.skeleton, data.mask).drawn
     least = 1 if data.mask.occluded_keypoints else 2
     for photo in range(len(index)):
         people = index.people(photo)

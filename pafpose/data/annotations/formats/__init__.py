@@ -1,10 +1,12 @@
-"""Annotation formats: each is a function from files to a dictionary in COCO's form; the rest is shared.
+"""Annotation formats. Each is a reader: a function from files to a dictionary in COCO's form.
 
-A reader is ``read(annotations, photos, skeleton)``: ``data.<split>_annotations`` and ``data.<split>_images``
-below ``data.root``, and the skeleton in use. It returns what a COCO json holds: ``images`` (``id``,
-``file_name`` below the photos' folder, and if known ``height``, ``width``), ``annotations`` (``image_id``,
-``keypoints`` as x, y, v in photo pixels, and if known ``bbox``, ``area``, ``iscrowd``, ``segmentation``) and
-``categories`` (``id``, and the names of the ``keypoints`` in the order of the numbers).
+A reader is called as ``read(annotations, photos, skeleton)``, with ``data.<split>_annotations`` and
+``data.<split>_images`` below ``data.root`` and the skeleton in use. It returns what a COCO json holds:
+
+- ``images``: ``id``, ``file_name`` below the folder of photos and, if known, ``height`` and ``width``;
+- ``annotations``: ``image_id``, ``keypoints`` as x, y, v in photo pixels and, if known, ``bbox``, ``area``,
+  ``iscrowd`` and ``segmentation``;
+- ``categories``: ``id``, and the names of the ``keypoints`` in the order in which annotations list them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pafpose.data.annotations.coco import index_content, load_json
+from pafpose.data.annotations.coco import build_index, load_json
 from pafpose.data.annotations.formats.coco_foot import read_coco_foot
 from pafpose.data.annotations.formats.yolo import read_yolo
 from pafpose.data.annotations.index import PoseIndex
@@ -27,7 +29,7 @@ Reader = Callable[[Path, Path, Skeleton], Json]
 
 
 def read_coco_json(annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
-    """A COCO json as it is."""
+    """Return the content of a COCO json."""
     return load_json(annotations)
 
 
@@ -35,27 +37,28 @@ FORMATS: dict[str, Reader] = {"coco": read_coco_json, "coco_foot": read_coco_foo
 
 
 def find_reader(name: str) -> Reader:
-    """The reader of ``data.format``: one of ``FORMATS``, ``package.module.function`` or ``FILE.py:function``.
+    """Return the reader that ``data.format`` names.
 
-    The last two run code of the user's choice.
+    That is one of ``FORMATS``, or a function of the user's: ``package.module.function`` or
+    ``FILE.py:function``. The module is imported, so its code runs.
     """
     if name in FORMATS:
         return FORMATS[name]
-    place, _, function = name.rpartition(":") if ":" in name else name.rpartition(".")
-    if not place or not function:
+    module, _, function = name.rpartition(":") if ":" in name else name.rpartition(".")
+    if not module or not function:
         raise PafposeError(
             f"data.format={name!r}: choose one of {', '.join(FORMATS)}, or name a function of your own as "
             "package.module.function or FILE.py:function"
         )
     try:
-        found = getattr(_module(place), function)
+        reader = getattr(_import_module(module), function)
     except (ImportError, AttributeError, OSError, SyntaxError) as error:
         raise PafposeError(f"data.format={name!r}: cannot import it ({error})") from error
-    return _checked(found, name)
+    return _with_named_errors(reader, name)
 
 
 def read_content(name: str, annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
-    """The annotations of one split as a dictionary in COCO's form."""
+    """Return the annotations of one split as a dictionary in COCO's form."""
     return find_reader(name)(annotations, photos, skeleton)
 
 
@@ -65,40 +68,34 @@ def read_index(
     photos: Path,
     skeleton: Skeleton,
     *,
-    limit: int | None = None,
     box_area: float = 1.0,
     on_error: str = "raise",
 ) -> PoseIndex:
-    """One split in memory; see :func:`pafpose.data.annotations.coco.index_content` for the keys."""
-    return index_content(
-        read_content(name, annotations, photos, skeleton),
-        annotations,
-        photos_folder(photos),
-        skeleton,
-        limit=limit,
-        box_area=box_area,
-        on_error=on_error,
+    """Read and index one split; :func:`~pafpose.data.annotations.coco.build_index` explains the settings."""
+    content = read_content(name, annotations, photos, skeleton)
+    return build_index(
+        content, annotations, photos_folder(photos), skeleton, box_area=box_area, on_error=on_error
     )
 
 
 def photos_folder(photos: Path) -> Path:
-    """Where ``file_name`` starts from: the folder of photos, or that of a text file that lists them."""
+    """Return the folder that ``file_name`` is relative to: ``photos``, or the folder of that ``.txt``."""
     return photos.parent if photos.suffix == ".txt" else photos
 
 
-def _module(place: str) -> Any:
-    if not place.endswith(".py"):
-        return importlib.import_module(place)
-    spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+def _import_module(name: str) -> Any:
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(Path(name).stem, name)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{place} is no Python file")
+        raise ImportError(f"{name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def _checked(function: Callable[..., Any], name: str) -> Reader:
-    """A foreign reader whose faults name it."""
+def _with_named_errors(function: Callable[..., Any], name: str) -> Reader:
+    """Wrap a reader of the user's so that whatever goes wrong in it is reported with its name."""
 
     def read(annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
         try:

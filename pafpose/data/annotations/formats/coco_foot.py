@@ -1,8 +1,9 @@
-"""COCO's people with the six foot keypoints of OpenPose's foot annotations, for ``skeleton=body25``.
+"""COCO's people with the six foot keypoints that OpenPose's authors annotated, for ``skeleton=body25``.
 
-``person_keypoints_train2017_foot_v1.json`` lists body and feet (23 keypoints), the file of val2017 the feet
-alone (6); both only those people whose feet were annotated, and both say 17 names or none at all. So COCO's
-own file beside it is read, the photos of the foot file are kept, and people get their feet by annotation id.
+``person_keypoints_train2017_foot_v1.json`` has body and feet (23 keypoints), the file of val2017 only the
+feet (6). Both list only the people whose feet were annotated, and their categories name 17 keypoints or none.
+So the photos of the foot file are kept, the bodies are read from COCO's own file beside it, and the feet are
+added to people by annotation id.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ NAMES = (*BODY, *FEET)
 
 
 def read_coco_foot(annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
-    """Everybody in the photos of a foot file: the body from COCO's file, feet where they were annotated."""
+    """Return everybody in the photos of a foot file: bodies from COCO's file, and the annotated feet."""
     feet = tidy(load_json(annotations), annotations)
     path = body_file(annotations)
     if path.is_file():
         return merge(tidy(load_json(path), path), feet, annotations)
     if any(len(person["keypoints"]) != 3 * len(NAMES) for person in feet["annotations"]):
         raise PafposeError(
-            f"{annotations}: holds the feet alone, without bodies, and {path} is not there; put COCO's own "
-            "file of that name beside it"
+            f"{annotations}: has feet but no bodies, and {path} does not exist; put COCO's own file of that "
+            "name beside it"
         )
     log.warning(
-        "%s is not there, so people without foot annotations count as background; better put it there", path
+        "%s does not exist, so people without annotated feet count as background; better put it there", path
     )
     return _content(feet["images"], [dict(person) for person in feet["annotations"]])
 
 
 def body_file(annotations: Path) -> Path:
-    """COCO's file for a foot file.
+    """Return the path of COCO's own file for a foot file.
 
     >>> body_file(Path("person_keypoints_val2017_foot_v1.json")).name
     'person_keypoints_val2017.json'
@@ -49,19 +50,19 @@ def body_file(annotations: Path) -> Path:
 
 
 def merge(body: Json, feet: Json, path: Path) -> Json:
-    """Body annotations of the photos in the foot file; the same person's feet added at the end."""
-    shown = {photo["id"] for photo in feet["images"]}
+    """Return the body annotations in the photos of the foot file, with each person's feet appended."""
+    photo_ids = {photo["id"] for photo in feet["images"]}
     known = {person["id"]: person["keypoints"][-3 * len(FEET) :] for person in feet["annotations"]}
-    nothing = [0] * (3 * len(FEET))
+    no_feet, no_body = [0] * (3 * len(FEET)), [0] * (3 * len(BODY))
     people = [
-        {**person, "keypoints": [*(person.get("keypoints") or [0] * 51), *known.get(person["id"], nothing)]}
+        {**person, "keypoints": [*(person.get("keypoints") or no_body), *known.get(person["id"], no_feet)]}
         for person in body["annotations"]
-        if person["image_id"] in shown
+        if person["image_id"] in photo_ids
     ]
     lost = len(known.keys() - {person["id"] for person in people})
     if lost:
-        log.warning("%s: %d people are not in COCO's file; their feet are left out", path, lost)
-    photos = [photo for photo in body["images"] if photo["id"] in shown]
+        log.warning("%s: left out the feet of %d people who are not in COCO's file", path, lost)
+    photos = [photo for photo in body["images"] if photo["id"] in photo_ids]
     if not photos:
         raise PafposeError(
             f"{path}: none of its photos is in {body_file(path).name}; both must be of the same split"

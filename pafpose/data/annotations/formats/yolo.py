@@ -1,7 +1,8 @@
-"""YOLO-pose text labels: ``images/`` beside ``labels/*.txt`` with shares of the photo's sides.
+"""YOLO-pose text labels: ``labels/*.txt`` beside ``images/``, one line per person.
 
-A line is a person: class, box centre x, y, width, height, then x, y (and v) of every keypoint. Multiplied by
-the sides of the photo (turned upright, as Ultralytics reads it) they are COCO's pixel coordinates again.
+A line holds the class, the box (centre x, y, width, height) and x, y (and v) of every keypoint, as fractions
+of the width and height of the photo after its EXIF orientation has been applied. Multiplied by them, they are
+coordinates in COCO's sense.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from pafpose.data.annotations.tidy import BODY
-from pafpose.data.photos.images import upright_size
+from pafpose.data.image_header import IMAGE_SUFFIXES, upright_size
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 
 Json = dict[str, Any]
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
 def read_yolo(annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
-    """The labels of a folder of photos (or of a text file that lists photos); ``annotations`` is the yaml.
+    """Return the labels of a folder of photos, or of a text file of photos; ``annotations`` is the yaml.
 
-    Keypoint names come from the yaml (``kpt_names``); without them from COCO, or from the skeleton, when
-    number and ``flip_idx`` agree. A photo without label file shows nobody.
+    Keypoints are named by the yaml (``kpt_names``). Without that they are COCO's 17 or the skeleton's own, if
+    their number and ``flip_idx`` agree. A photo without a label file shows nobody.
     """
     description = _load_yaml(annotations)
     count, numbers = _shape(description, annotations)
@@ -41,7 +42,7 @@ def read_yolo(annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
         try:
             height, width = upright_size(folder / file)
         except PafposeError:
-            continue  # complained of, or left out, when the photo's size is needed
+            continue  # build_index raises, or leaves the photo out, when it needs the size
         photo |= {"height": height, "width": width}
         for row in rows:
             person = _person(row, (width, height), numbers)
@@ -52,7 +53,7 @@ def read_yolo(annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
 
 
 def label_file(photo: Path) -> Path:
-    """``labels/x.txt`` for ``images/x.jpg``; without such a folder, beside the photo.
+    """Return ``labels/x.txt`` for ``images/x.jpg``; ``x.txt`` beside a photo that is in no folder ``images``.
 
     >>> label_file(Path("set/images/train/1.jpg")).as_posix()
     'set/labels/train/1.txt'
@@ -66,7 +67,7 @@ def label_file(photo: Path) -> Path:
 
 
 def keypoint_names(description: Mapping[str, Any], count: int, skeleton: Skeleton, path: Path) -> list[str]:
-    """Names in the order of the labels; ``flip_idx``, where given, must exchange left and right by name."""
+    """Return the keypoint names in the order of the labels; raise when ``flip_idx`` contradicts them."""
     flip = description.get("flip_idx")
     given = description.get("kpt_names")
     if given:
@@ -79,13 +80,14 @@ def keypoint_names(description: Mapping[str, Any], count: int, skeleton: Skeleto
     known = list(BODY) if count == len(BODY) and (flip is None or list(flip) == _mirror(BODY)) else own
     if len(known) != count or (flip is not None and list(flip) != _flip_of(known, skeleton)):
         raise PafposeError(
-            f"{path}: cannot tell the names of its {count} keypoints (flip_idx {flip}): they are neither "
-            f"COCO's nor skeleton {skeleton.name}'s {len(own)}; add them as 'kpt_names: {{0: [nose, ...]}}'"
+            f"{path}: does not name its {count} keypoints, and with flip_idx {flip} they are neither COCO's "
+            f"17 nor the {len(own)} of skeleton {skeleton.name}; add 'kpt_names: {{0: [nose, ...]}}'"
         )
     return known
 
 
 def _mirror(names: Sequence[str]) -> list[int]:
+    """Return the permutation that exchanges "left" and "right" in names."""
     swap = {"left": "right", "right": "left"}
     place = {name: n for n, name in enumerate(names)}
     partners = ["_".join([swap.get(word, word) for word in name.split("_")]) for name in names]
@@ -93,6 +95,7 @@ def _mirror(names: Sequence[str]) -> list[int]:
 
 
 def _flip_of(names: Sequence[str], skeleton: Skeleton) -> list[int]:
+    """Return the permutation that exchanges left and right as the skeleton does, where it knows all names."""
     if not set(names) <= set(skeleton.keypoints):
         return _mirror(names)
     place = {name: n for n, name in enumerate(names)}
@@ -100,8 +103,6 @@ def _flip_of(names: Sequence[str], skeleton: Skeleton) -> list[int]:
 
 
 def _load_yaml(path: Path) -> Mapping[str, Any]:
-    import yaml
-
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -110,7 +111,7 @@ def _load_yaml(path: Path) -> Mapping[str, Any]:
             "data.val_annotations at it, relative to data.root"
         ) from error
     if not isinstance(content, Mapping) or "kpt_shape" not in content:
-        raise PafposeError(f"{path}: lacks kpt_shape: [keypoints, 2 or 3], so these are no pose labels")
+        raise PafposeError(f"{path}: lacks kpt_shape: [keypoints, 2 or 3], so these are not pose labels")
     return content
 
 
@@ -122,9 +123,9 @@ def _shape(description: Mapping[str, Any], path: Path) -> tuple[int, int]:
 
 
 def _list_photos(photos: Path) -> tuple[Path, list[str]]:
-    """The folder, and the sorted photos relative to it."""
+    """Return the folder of photos, and their sorted paths relative to it."""
     if photos.is_dir():
-        found = [path for path in photos.rglob("*") if path.suffix.lower() in SUFFIXES]
+        found = [path for path in photos.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
         return photos, sorted(path.relative_to(photos).as_posix() for path in found)
     try:
         lines = photos.read_text(encoding="utf-8").split("\n")
@@ -137,12 +138,12 @@ def _list_photos(photos: Path) -> tuple[Path, list[str]]:
 
 
 def _ids(files: Sequence[str]) -> list[int]:
-    """The numbers that the files are called by, as COCO's are, when all are; else 1, 2, ..."""
+    """Return the file names as numbers when they all are different numbers, as in COCO; else 1, 2, ..."""
     stems = [Path(file).stem for file in files]
-    if all(stem.isascii() and stem.isdigit() for stem in stems) and len({int(s) for s in stems}) == len(
-        stems
-    ):
-        return [int(stem) for stem in stems]
+    if all(stem.isascii() and stem.isdigit() for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        if len(set(numbers)) == len(numbers):
+            return numbers
     return list(range(1, len(files) + 1))
 
 
@@ -153,7 +154,7 @@ def _categories(description: Mapping[str, Any], names: list[str]) -> list[Json]:
 
 
 def _rows(path: Path, length: int) -> np.ndarray:
-    """(people, length) numbers of a label file."""
+    """Return the (people, length) numbers of a label file."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -168,17 +169,18 @@ def _rows(path: Path, length: int) -> np.ndarray:
         try:
             values = [float(word) for word in words]
         except ValueError as error:
-            raise PafposeError(f"{path}, line {number}: {error}; only numbers belong there") from error
+            raise PafposeError(f"{path}, line {number}: {error}; a label holds numbers only") from error
         if len(values) != length:
             raise PafposeError(
                 f"{path}, line {number}: {len(values)} numbers, but class, box and the keypoints of "
-                f"kpt_shape make {length}; correct the line or kpt_shape"
+                f"kpt_shape need {length}; correct the line or kpt_shape"
             )
         rows.append(values)
     return np.array(rows, float).reshape(-1, length)
 
 
 def _person(row: np.ndarray, sides: tuple[int, int], numbers: int) -> Json:
+    """Return a line as an annotation in photo pixels; ``sides`` are width and height of the photo."""
     scale = np.array(sides, float)
     centre, size = row[1:3] * scale, row[3:5] * scale
     points = row[5:].reshape(-1, numbers)

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from pafpose import geometry
-from pafpose.data.photos.augment import AugmentSettings, crop_matrix, draw_geometry
-from pafpose.data.photos.ignored import Roles, assign_roles, ignored_cells
-from pafpose.data.photos.run_lengths import run_ends
+from pafpose.data.photos.augment import AugmentSettings, crop_matrix, sample_affine
+from pafpose.data.photos.ignored import PersonFlags, flag_people, ignored_cells
 from pafpose.targets.settings import MaskSettings
 from tests.data.coco_files import person, read_split, six_points, write_split
 
@@ -49,7 +48,7 @@ def lookup(index, people, region="segmentation", photo=0):
     return ignored_cells(
         index,
         photo,
-        roles=Roles(ignored, ignored, ~ignored),
+        flags=PersonFlags(ignored, ignored, ~ignored),
         mask=MaskSettings(region=region, protect_labelled=False),
         matrix=geometry.identity(),
         cells=index.size(photo),
@@ -109,17 +108,6 @@ def test_every_form_of_segmentation_matches_cocos_masks(tmp_path, coco18, rng):
     assert np.array_equal(lookup(index, range(5)), union)
 
 
-def test_run_ends_reads_all_that_coco_writes(rng):
-    from pycocotools import mask
-
-    for _ in range(200):
-        counts = rng.integers(1, 10 ** rng.integers(1, 6), rng.integers(1, 40)).tolist()
-        counts[0] *= int(rng.integers(2))
-        size = [1, sum(counts)]
-        rle = mask.frPyObjects({"size": size, "counts": counts}, *size)["counts"]
-        assert run_ends(rle).tolist() == np.cumsum(counts).tolist()
-
-
 @pytest.mark.parametrize("stride", [4, 8])
 @pytest.mark.parametrize(
     ("region", "protect", "outside"),
@@ -130,18 +118,18 @@ def test_cells_match_a_full_resolution_warp(tmp_path, coco18, rng, *, stride, re
     people += [person(six_points(30, 30), box=(25, 25, 30, 50), segmentation=[ellipse(40, 50, 20, 28)])]
     index = index_of(tmp_path, coco18, people)
     mask = MaskSettings(region=region, protect_labelled=protect, outside_image=outside)
-    roles = assign_roles(index, coco18, mask)
+    roles = flag_people(index, coco18, mask)
     photo = np.any([full_mask(a, (H, W), region) for a in people[:7]], 0)
     if protect:
         photo &= ~full_mask(people[7], (H, W), region)
     crop = 96
     augment = AugmentSettings(crop=crop, shift=20)
     for _ in range(10):
-        matrix = crop_matrix(draw_geometry(augment, rng), centre=(60, 45), scale=1.3, crop=crop)
+        matrix = crop_matrix(sample_affine(augment, rng), centre=(60, 45), scale=1.3, crop=crop)
         cells = ignored_cells(
             index,
             0,
-            roles=roles,
+            flags=roles,
             mask=mask,
             matrix=matrix,
             cells=(crop // stride, crop // stride),
@@ -159,7 +147,7 @@ def test_cells_match_a_full_resolution_warp(tmp_path, coco18, rng, *, stride, re
 
 
 def roles_of(tmp_path, coco18, people, **keys) -> tuple[list[bool], list[bool]]:
-    roles = assign_roles(index_of(tmp_path, coco18, people), coco18, MaskSettings(**keys))
+    roles = flag_people(index_of(tmp_path, coco18, people), coco18, MaskSettings(**keys))
     return roles.drawn.tolist(), roles.ignored.tolist()
 
 
@@ -194,10 +182,10 @@ def test_the_neck_does_not_count_towards_min_keypoints(tmp_path, coco18):
 
 def test_nobody_ignores_nothing(tmp_path, coco18):
     index = index_of(tmp_path, coco18, [])
-    roles = assign_roles(index, coco18, MaskSettings())
+    roles = flag_people(index, coco18, MaskSettings())
     assert len(roles.drawn) == len(roles.ignored) == 0
     cells = ignored_cells(
-        index, 0, roles=roles, mask=MaskSettings(), matrix=np.eye(3)[:2], cells=(4, 5), stride=8
+        index, 0, flags=roles, mask=MaskSettings(), matrix=np.eye(3)[:2], cells=(4, 5), stride=8
     )
     assert cells.shape == (4, 5) and not cells.any()
 

@@ -14,8 +14,8 @@ import pafpose
 from pafpose.data.annotations.formats import find_reader, read_index
 from pafpose.data.annotations.formats.yolo import keypoint_names
 from pafpose.data.annotations.tidy import BODY, FEET
-from pafpose.data.datamodule import PoseDataModule
-from pafpose.data.photos.images import upright_size
+from pafpose.data.folder import FolderDataModule
+from pafpose.data.image_header import upright_size
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 from tests.conftest import skeleton_config
@@ -76,7 +76,7 @@ def write(path: Path, value: dict) -> Path:
     return path
 
 
-def build(root: Path, *overrides: str) -> PoseDataModule:
+def build(root: Path, *overrides: str) -> FolderDataModule:
     """The data module that the command line would make, small enough for a test."""
     small = [
         "augment=none",
@@ -90,7 +90,7 @@ def build(root: Path, *overrides: str) -> PoseDataModule:
     return data
 
 
-def check_batches(data: PoseDataModule, count: int) -> None:
+def check_batches(data: FolderDataModule, count: int) -> None:
     """Training and validation batches come out with ``count`` keypoints, ground truth goes to AP."""
     train, val = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
     assert train.keypoints.shape[2] == val.keypoints.shape[2] == count
@@ -142,13 +142,13 @@ def test_yolo_labels_are_cocos_people_again(tmp_path, coco18):
         assert found.ids.tolist() == expected.ids.tolist() and found.files.tolist() == expected.files.tolist()
         assert (
             found.sizes.tolist() == expected.sizes.tolist()
-            and found.first.tolist() == expected.first.tolist()
+            and found.offsets.tolist() == expected.offsets.tolist()
         )
         np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=2e-4)
         np.testing.assert_allclose(found.boxes, expected.boxes, atol=4e-4)
     data = build(tmp_path / "yolo", "data=yolo")
-    assert data.train_records.ids.tolist() == [1, 2, 99] and len(data.train_records.keypoints) == 3
-    assert data.train_records.areas[0] == pytest.approx(0.53 * np.prod(data.train_records.boxes[0, 2:]))
+    assert data.train_index.ids.tolist() == [1, 2, 99] and len(data.train_index.keypoints) == 3
+    assert data.train_index.areas[0] == pytest.approx(0.53 * np.prod(data.train_index.boxes[0, 2:]))
     check_batches(data, 18)
 
 
@@ -190,7 +190,7 @@ def test_names_of_yolo_keypoints(coco18):
     assert keypoint_names({"flip_idx": FLIP}, 17, toy, path) == list(BODY)
     assert keypoint_names({"flip_idx": flip}, 5, toy, path) == own
     for wrong in ({"flip_idx": flip[::-1]}, {}):
-        with pytest.raises(PafposeError, match=r"data\.yaml: cannot tell the names of its .*kpt_names"):
+        with pytest.raises(PafposeError, match=r"data\.yaml: does not name its .*kpt_names"):
             keypoint_names(wrong, 5 if wrong else 6, toy, path)
     with pytest.raises(PafposeError, match="kpt_names has 1 names"):
         keypoint_names({"kpt_names": ["a"]}, 2, toy, path)
@@ -202,8 +202,8 @@ def test_names_of_yolo_keypoints(coco18):
         (lambda root: (root / "data.yaml").write_text("a: 1"), r"data\.yaml: lacks kpt_shape"),
         (lambda root: (root / "data.yaml").write_text("a: [1"), r"data\.yaml: not a readable YOLO data yaml"),
         (lambda root: (root / "data.yaml").write_text("kpt_shape: 17"), "kpt_shape is 17"),
-        (lambda root: label(root).write_text("\n0 0.5 x"), r"000000000001\.txt, line 2: .*only numbers"),
-        (lambda root: label(root).write_text("0 0.5 0.5"), r"line 1: 3 numbers, .* make 56"),
+        (lambda root: label(root).write_text("\n0 0.5 x"), r"000000000001\.txt, line 2: .*numbers only"),
+        (lambda root: label(root).write_text("0 0.5 0.5"), r"line 1: 3 numbers, .* need 56"),
         (lambda root: label(root).write_bytes(b"\xff\xfe"), r"000000000001\.txt: cannot read"),
         (lambda root: (root / "data.yaml").unlink(), "annotation file not found"),
     ],
@@ -229,7 +229,7 @@ def test_crowdpose_as_published(tmp_path):
             person |= {"num_keypoints": 14, "iscrowd": 0}  # no area, no segmentation
         write(tmp_path / "json" / f"crowdpose_{split}.json", value)
     data = build(tmp_path, "data=crowdpose", "skeleton=crowdpose14", "paf.limbs=crowdpose")
-    index = data.train_records
+    index = data.train_index
     np.testing.assert_allclose(index.areas, 0.53 * index.boxes[:, 2] * index.boxes[:, 3])
     check_batches(data, 14)
 
@@ -246,7 +246,7 @@ def test_ap10k_as_published(tmp_path):
             value = content(images, names, categories=3)  # species
             write(tmp_path / "annotations" / f"ap10k-{split}-split1.json", value)
         data = build(tmp_path, "data=ap10k", "skeleton=animal17", "paf.limbs=ap10k")
-        indices.append(data.train_records)
+        indices.append(data.train_index)
         check_batches(data, 17)
     assert len(indices[0].keypoints) == 3
     np.testing.assert_array_equal(indices[0].keypoints, indices[1].keypoints)
@@ -278,7 +278,7 @@ def foot_set(root: Path, *, feet_alone: bool = False) -> dict[str, dict]:
 def test_foot_annotations_join_cocos_people(tmp_path, feet_alone):
     whole = foot_set(tmp_path, feet_alone=feet_alone)
     data = build(tmp_path, "data=coco_foot", "skeleton=body25", "paf.limbs=openpose")
-    for split, index in (("train", data.train_records), ("val", data.val_records)):
+    for split, index in (("train", data.train_index), ("val", data.val_index)):
         file = write(tmp_path / f"{split}.json", whole[split])
         expected = read_index("coco", file, tmp_path / f"{split}2017", data.skeleton)
         assert len(index) == 2 and len(index.keypoints) == 3  # nobody is lost, no photo is added
@@ -297,7 +297,7 @@ def test_foot_files_without_cocos_own(tmp_path, caplog):
     )
     index = read_index("coco_foot", train, tmp_path / "train2017", body)
     assert len(index.keypoints) == 2 and "better put it there" in caplog.text
-    with pytest.raises(PafposeError, match="holds the feet alone"):
+    with pytest.raises(PafposeError, match="has feet but no bodies"):
         read_index("coco_foot", val, tmp_path / "val2017", body)
     plain = read_index("coco", train, tmp_path / "train2017", body)  # its 23 numbers are known without names
     np.testing.assert_array_equal(plain.keypoints, index.keypoints)
@@ -344,8 +344,8 @@ def test_a_format_of_ones_own(tmp_path, coco18):
         for kind, end in (("images", ""), ("annotations", ".txt"))
     ]
     data = build(tmp_path, "data=coco", own, *where)
-    assert data.train_records.keypoints[0, 3].tolist() == [29, 22, 2]
-    assert data.train_records.boxes[0].tolist() == [20, 10, 48, 64] and data.train_records.size(0) == SIZES[0]
+    assert data.train_index.keypoints[0, 3].tolist() == [29, 22, 2]
+    assert data.train_index.boxes[0].tolist() == [20, 10, 48, 64] and data.train_index.size(0) == SIZES[0]
     check_batches(data, 18)
 
 

@@ -8,10 +8,10 @@ import yaml
 
 from pafpose import geometry
 from pafpose.data.photos.augment import (
+    AffineParams,
     AugmentSettings,
-    Draw,
     crop_matrix,
-    draw_geometry,
+    sample_affine,
 )
 from pafpose.data.photos.colour import Photometric
 from pafpose.errors import PafposeError
@@ -46,7 +46,7 @@ def test_every_preset_works(name):
 
 
 def test_crop_matrix_by_hand():
-    still = Draw(scale=1.0, degrees=0.0, shift=(0.0, 0.0), flip=False)
+    still = AffineParams(scale=1.0, degrees=0.0, shift=(0.0, 0.0), flip=False)
     move = lambda draw, x, y: geometry.transform_points(  # noqa: E731
         crop_matrix(draw, centre=(50, 20), scale=2.0, crop=11), np.array([x, y])
     ).tolist()
@@ -61,7 +61,7 @@ def test_crop_matrix_by_hand():
 
 
 def test_draws_fill_their_ranges(rng):
-    draws = [draw_geometry(AugmentSettings(), rng) for _ in range(2000)]
+    draws = [sample_affine(AugmentSettings(), rng) for _ in range(2000)]
     scale, degrees = np.array([d.scale for d in draws]), np.array([d.degrees for d in draws])
     shift, flips = np.array([d.shift for d in draws]), np.array([d.flip for d in draws])
     assert 0.5 <= scale.min() < 0.52 and 1.08 < scale.max() <= 1.1
@@ -71,7 +71,7 @@ def test_draws_fill_their_ranges(rng):
 
 
 def test_scales_and_turns_have_chances_of_their_own(rng):
-    draws = [draw_geometry(AugmentSettings(scale_p=0.3, rotation_p=0.6, flip=0.1), rng) for _ in range(4000)]
+    draws = [sample_affine(AugmentSettings(scale_p=0.3, rotation_p=0.6, flip=0.1), rng) for _ in range(4000)]
     scaled, turned = (np.array([d.scale != 1 for d in draws]), np.array([d.degrees != 0 for d in draws]))
     assert abs(scaled.mean() - 0.3) < 0.03 and abs(turned.mean() - 0.6) < 0.03
     assert abs((scaled & turned).mean() - 0.18) < 0.03
@@ -80,7 +80,7 @@ def test_scales_and_turns_have_chances_of_their_own(rng):
 
 def test_the_seeds_turns_are_normal_clipped_and_rare(rng):
     settings = preset("seed")
-    degrees = np.array([draw_geometry(settings, rng).degrees for _ in range(4000)])
+    degrees = np.array([sample_affine(settings, rng).degrees for _ in range(4000)])
     turned = degrees[degrees != 0]
     assert 0.36 < len(turned) / len(degrees) < 0.44
     assert np.abs(turned).max() == 60
@@ -89,7 +89,7 @@ def test_the_seeds_turns_are_normal_clipped_and_rare(rng):
 
 def test_none_changes_nothing(rng):
     settings = preset("none")
-    assert {draw_geometry(settings, rng) for _ in range(20)} == {Draw(1.0, 0.0, (0.0, 0.0), False)}
+    assert {sample_affine(settings, rng) for _ in range(20)} == {AffineParams(1.0, 0.0, (0.0, 0.0), False)}
 
 
 @pytest.mark.parametrize(
@@ -144,3 +144,23 @@ def test_photometric_depends_on_the_generator_alone():
     assert np.array_equal(
         first, Photometric([{"name": "ColorJitter", "p": 1.0}])(image, np.random.default_rng(1))
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("cutout", {"p": 2}, r"augment\.cutout\.p="),
+        ("cutout", {"size": [0.5, 0.1]}, r"augment\.cutout\.size="),
+        ("cutout", {"count": [3, 1]}, r"augment\.cutout\.count="),
+        ("occlusion", {"fill": "stars"}, r"augment\.occlusion\.fill='stars'.*background"),
+        ("occlusion", {"colour": 1}, r"augment\.occlusion: .*colour"),
+        ("paste", {"height": [0, 1]}, r"augment\.paste\.height="),
+        ("paste", {"apart": [-1, 1]}, r"augment\.paste\.apart="),
+        ("paste", {"min_height": 0}, r"augment\.paste\.min_height="),
+        ("colour", {"hue": 200}, r"augment\.colour\.hue=200"),
+        ("colour", {"p": "often"}, r"augment\.colour\.p='often'"),
+    ],
+)
+def test_bad_settings_name_the_key(key, value, message):
+    with pytest.raises(PafposeError, match=message):
+        AugmentSettings(**{key: value})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.folder import FolderDataModule
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 from tests.data.coco_files import person, six_points, write_split
@@ -54,14 +54,14 @@ def test_validating_alone_needs_no_training_split(two_splits, make_data):
     (two_splits / "annotations" / "person_keypoints_train2017.json").unlink()
     data = make_data(two_splits)
     data.setup("validate")
-    assert len(data.val_records) == 2
+    assert len(data.val_index) == 2
     with pytest.raises(PafposeError, match="train2017"):
         data.setup("fit")
 
 
 def test_limits_take_the_first_photos_by_id(two_splits, make_data):
     data = make_data(two_splits, limit_train=3, limit_val=1)
-    assert data.train_records.ids.tolist() == [1, 2, 3]
+    assert data.train_index.ids.tolist() == [1, 2, 3]
     assert len(data.train_dataset) == 3  # of 0, 1 and 2 people
     truth = data.val_ground_truth()
     assert [image["id"] for image in truth["images"]] == [100]
@@ -74,7 +74,7 @@ def test_the_last_small_batch_goes_unless_it_is_the_only_one(two_splits, make_da
     assert [len(b.image) for b in make_data(two_splits, batch_size=99).train_dataloader()] == [6]
 
 
-def epoch(data: PoseDataModule) -> list[bytes]:
+def epoch(data: FolderDataModule) -> list[bytes]:
     return sorted(image.numpy().tobytes() for batch in data.train_dataloader() for image in batch.image)
 
 
@@ -169,7 +169,7 @@ def test_similar_shapes_are_validated_together(tmp_path, make_data):
 
 
 def test_a_subclass_makes_its_data_in_prepare_data(tmp_path, coco18, make_data):
-    class Made(PoseDataModule):
+    class Made(FolderDataModule):
         def prepare_data(self) -> None:
             image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
             people = [person(six_points(20, 5, 40), box=(10, 2, 36, 60))]
@@ -188,7 +188,7 @@ def test_a_subclass_makes_its_data_in_prepare_data(tmp_path, coco18, make_data):
         num_workers=0,
     )
     assert len(next(iter(made.train_dataloader())).image) == 1
-    assert made.val_records.ids.tolist() == [1]
+    assert made.val_index.ids.tolist() == [1]
 
 
 def test_datasets_travel_to_spawned_workers(two_splits, make_data):

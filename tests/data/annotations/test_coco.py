@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from pafpose.data.annotations.coco import ground_truth
+from pafpose.data.annotations.ground_truth import ground_truth
 from pafpose.data.annotations.index import count_labelled
-from pafpose.data.photos.images import stored_size
+from pafpose.data.image_header import stored_size
 from pafpose.errors import PafposeError
 from tests.data.coco_files import COCO_NAMES, person, read_split, six_points, write_split
 
@@ -36,8 +36,9 @@ def test_photos_by_id_people_in_file_order(tmp_path, coco18):
     assert index.annotation_ids.tolist() == [2, 1, 5, 4, 3]
     assert index.photo_of().tolist() == [0, 0, 2, 2, 2]
     assert index.size(0) == (60, 80)
-    limited = read(file, coco18, limit=2)
-    assert limited.ids.tolist() == [1, 2] and len(limited.keypoints) == 2
+    limited = index.head(2)
+    assert limited.ids.tolist() == [1, 2] and limited.annotation_ids.tolist() == [2, 1]
+    assert index.head(3) is index
 
 
 def test_nobody_at_all(tmp_path, coco18):
@@ -75,7 +76,7 @@ def test_what_is_missing_is_filled_in(tmp_path, coco18):
     index = read(write_split(tmp_path, [(GREY, [bare, {"category_id": 1, "bbox": [1, 2, 3, 4]}])]), coco18)
     assert index.boxes.tolist() == [[10, 20, 20, 30], [1, 2, 3, 4]]
     assert index.areas.tolist() == [600, 12]
-    assert not index.crowd.any() and not index.rle.values.size and not index.polygons.values.size
+    assert not index.crowd.any() and not index.has_mask().any()
     assert count_labelled(index, coco18.scored).tolist() == [2, 0]
 
 
@@ -101,7 +102,7 @@ def test_size_missing_from_the_file_is_read_from_the_photo(tmp_path, coco18):
     ("edit", "message"),
     [
         (lambda c: c["images"].clear(), "lists no images"),
-        (lambda c: c["images"].append(c["images"][0]), "image id 1 stands twice"),
+        (lambda c: c["images"].append(c["images"][0]), "image id 1 occurs twice"),
         (lambda c: c["categories"][0].pop("keypoints"), "no category lists its keypoints"),
         (lambda c: c.pop("annotations"), "lacks \\['annotations'\\]"),
         (lambda c: c["annotations"][0]["keypoints"].pop(), "annotation 1: 50 numbers"),
@@ -127,7 +128,7 @@ def test_annotations_of_unlisted_images_are_left_out(tmp_path, coco18, caplog):
     file = write_split(tmp_path, [(GREY, [person({}, box=BOX)])])
     change(file, lambda c: c["annotations"].append(c["annotations"][0] | {"image_id": 99}))
     assert len(read(file, coco18).keypoints) == 1
-    assert "1 annotations belong to images it does not list" in caplog.text
+    assert "left out 1 annotations of images that it does not list" in caplog.text
 
 
 def test_ground_truth_is_the_file_again(coco_mini, coco18):
@@ -183,11 +184,11 @@ def test_habits_of_home_made_files(tmp_path, coco18, caplog):
     index = read(file, coco18)
     assert len(index.keypoints) == 3 and sorted(set(index.annotation_ids.tolist())) == [1, 2, 3]
     assert (index.keypoints == index.keypoints[0]).all()
-    assert "numbered anew" in caplog.text and "1 annotations are of a category" in caplog.text
+    assert "ids are not unique" in caplog.text and "left out 1 annotations of categories" in caplog.text
 
 
 def test_keypoints_that_the_file_cannot_have_are_told(tmp_path, caplog):
-    from tests.data.test_formats import skeleton
+    from tests.data.annotations.test_formats import skeleton
 
     read(write_split(tmp_path, [(GREY, [person(six_points(20, 20), box=BOX)])]), skeleton("body25"))
     assert "6 of the 23 keypoints of skeleton body25" in caplog.text and "left_heel" in caplog.text

@@ -1,0 +1,40 @@
+"""Where the photos and annotations of a split are, and the error when they are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pafpose.errors import PafposeError
+
+Splits = Mapping[str, tuple[str, str]]  # photos and annotations of each split, relative to the root
+
+
+def find_split(root: Path, splits: Splits, split: str, *, need_photos: bool = True) -> tuple[Path, Path]:
+    """Return the folder of photos (or the ``.txt`` that lists them) and the annotation file of a split.
+
+    Raises ``PafposeError``, with the tree that is expected below ``root``, when one is missing.
+    """
+    photos, annotations = (root / name for name in splits[split])
+    if not annotations.exists():
+        missing = f"annotation file not found: looked for {annotations.absolute()}"
+    elif need_photos and not (photos.is_dir() or (photos.suffix == ".txt" and photos.is_file())):
+        missing = f"folder of photos not found: looked for {photos.absolute()}"
+    else:
+        return photos, annotations
+    raise PafposeError(f"{missing}\n{_expected_tree(root.absolute(), splits)}")
+
+
+def _expected_tree(root: Path, splits: Splits) -> str:
+    photos = dict.fromkeys(photos for photos, _ in splits.values())
+    annotations = dict.fromkeys(annotations for _, annotations in splits.values())
+    kind = "COCO's own layout" if "train2017" in photos else "data.train_images and so on"
+    lines = [*(f"    {name + '/':<43} photos" for name in photos), *(f"    {name}" for name in annotations)]
+    return "\n".join(
+        [
+            f"expected ({kind}):",
+            f"  {root}/",
+            *lines,
+            "Point data.root at such a folder. Without any download: python scripts/train.py",
+        ]
+    )

@@ -1,0 +1,189 @@
+"""FolderDataModule: photos and annotation files below one folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pafpose.data.annotations import formats
+from pafpose.data.annotations.cache import open_index
+from pafpose.data.annotations.index import PoseIndex
+from pafpose.data.annotations.paths import find_split
+from pafpose.data.datamodule import PoseDataModule
+from pafpose.data.dataset import EvalDataset, TrainDataset
+from pafpose.data.sampling import choose_photos, list_samples, with_background
+from pafpose.errors import PafposeError
+
+log = logging.getLogger(__name__)
+
+
+class FolderDataModule(PoseDataModule):
+    """A data set below ``root``; the arguments are the keys of ``conf/data/coco.yaml``.
+
+    Nothing is read before :meth:`setup`, which raises when files are missing. A subclass that makes its data
+    overrides :meth:`prepare_data`, which one process calls once and which must be repeatable, to fill
+    ``root``.
+    """
+
+    _train: TrainDataset | None = None
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        name: str = "coco",
+        train_images: str = "train2017",
+        train_annotations: str = "annotations/person_keypoints_train2017.json",
+        val_images: str = "val2017",
+        val_annotations: str = "annotations/person_keypoints_val2017.json",
+        format: str = "coco",
+        box_area: float = 1.0,
+        sample_by: str = "person",
+        background_fraction: float | None = None,
+        subset: float | str | Sequence[int] | None = None,
+        subset_seed: int = 0,
+        limit_train: int | None = None,
+        limit_val: int | None = None,
+        allow_overlap: bool = False,
+        on_error: str = "raise",
+        index_cache: str | None = "auto",
+        schedule: Mapping[str, Any] | None = None,  # conf/trainer reads it
+        **common: Any,  # arguments of PoseDataModule
+    ) -> None:
+        super().__init__(name=name, **common)
+        self.root = Path(root)
+        self.splits = {"train": (train_images, train_annotations), "val": (val_images, val_annotations)}
+        self.format, self.box_area = format, box_area
+        self.limits = {"train": limit_train, "val": limit_val}
+        self.subset, self.subset_seed = subset, subset_seed
+        self.sample_by, self.background_fraction = sample_by, background_fraction
+        self.allow_overlap, self.on_error = allow_overlap, on_error
+        self.index_cache = index_cache
+        self._check()
+
+    def _check(self) -> None:
+        if not 0 < self.box_area <= 1:
+            raise PafposeError(
+                f"data.box_area={self.box_area}: choose a fraction of the box, above 0 and up to 1"
+            )
+        formats.find_reader(self.format)
+        for split, limit in self.limits.items():
+            if limit is not None and limit < 1:
+                raise PafposeError(f"data.limit_{split}={limit}: choose 1 or more photos, or null for all")
+        if self.augment.crop % self.stride:
+            raise PafposeError(
+                f"augment.crop={self.augment.crop} is not a multiple of head.stride={self.stride}; choose "
+                f"{max(1, round(self.augment.crop / self.stride)) * self.stride}"
+            )
+        if self.augment.flip > 0:
+            assert self.skeleton.flip_limbs  # raises when a limb has no mirror
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read what the stage needs: both splits for 'fit' and None, the validation split for others."""
+        if stage in ("fit", None) and self._train is None:
+            self._train = self._make_train(self.read_split("train"))
+        if self._val is None:
+            self._val = self._make_val(self.read_split("val"))
+        if self._train is not None and not self.allow_overlap:
+            refuse_overlap(self._train.index, self._val.index)
+
+    def find_split(self, split: str, *, need_photos: bool = True) -> tuple[Path, Path]:
+        """Return the photos and the annotation file of a split; raise when one of them is missing."""
+        return find_split(self.root, self.splits, split, need_photos=need_photos)
+
+    def read_split(self, split: str, *, need_photos: bool = True) -> PoseIndex:
+        """Return the annotations of ``train`` or ``val``, limits applied; raise when files are missing."""
+        photos, annotations = self.find_split(split, need_photos=need_photos)
+        index = open_index(
+            annotations,
+            photos,
+            self.skeleton,
+            read=lambda: formats.read_index(
+                self.format,
+                annotations,
+                photos,
+                self.skeleton,
+                box_area=self.box_area,
+                on_error=self.on_error,
+            ),
+            cache=self.index_cache if self.format == "coco" else None,  # others read more files than this one
+            reader_settings=(self.box_area, self.on_error),
+        )
+        if split == "train" and self.subset is not None:
+            index = index.select(choose_photos(index, self.subset, seed=self.subset_seed))
+        index = index.head(self.limits[split] or len(index))
+        log.info("%s %s: %d photos, %d people", self.name, split, len(index), len(index.keypoints))
+        return index
+
+    @property
+    def train_index(self) -> PoseIndex:
+        """Return the photos and people of the training split, ``subset`` and ``limit_train`` applied."""
+        return self.train_dataset.index
+
+    def report_skipped(self, split: str) -> int:
+        """Return how many unreadable samples of a split were replaced since the last call, and log it."""
+        dataset = self._train if split == "train" else self._val
+        return 0 if dataset is None else dataset.report_skipped(f"{self.name} {split}")
+
+    def _make_train(self, index: PoseIndex) -> TrainDataset:
+        samples = list_samples(
+            index,
+            self.skeleton,
+            sample_by=self.sample_by,
+            min_keypoints=self.mask.min_keypoints,
+            min_area=self.mask.min_area,
+        )
+        if not len(samples):
+            raise PafposeError(
+                f"{index.folder}: nobody has {self.mask.min_keypoints} keypoints and an area of "
+                f"{self.mask.min_area:g} px^2, so there is nothing to sample; lower mask.min_keypoints or "
+                "mask.min_area, or choose data.sample_by=image"
+            )
+        samples, groups = with_background(index, samples, self.background_fraction)
+        return TrainDataset(
+            index,
+            self.skeleton,
+            samples=samples,
+            groups=groups,
+            augment=self.augment,
+            mask=self.mask,
+            stride=self.stride,
+            on_error=self.on_error,
+        )
+
+    def _make_val(self, index: PoseIndex) -> EvalDataset:
+        return EvalDataset(
+            index,
+            self.skeleton,
+            fit=self.evaluate,
+            mask=self.mask,
+            stride=self.stride,
+            on_error=self.on_error,
+        )
+
+
+def refuse_overlap(train: PoseIndex, val: PoseIndex) -> None:
+    """Raise when validation photos are training photos: the same file, or a copy of the same name."""
+    names = set(train.files.tolist())
+    shared = [
+        name
+        for name in val.files.tolist()
+        if name in names and _same_file(train.folder / name, val.folder / name)
+    ]
+    if shared:
+        raise PafposeError(
+            f"{len(shared)} of {len(val)} validation photos are training photos too, so AP would be too "
+            f"high: {', '.join(shared[:5])}{' ...' if len(shared) > 5 else ''}; remove them from one "
+            "annotation file, or set data.allow_overlap=true to overfit on purpose"
+        )
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        if one.stat().st_size != other.stat().st_size:
+            return False
+        return one.samefile(other) or one.read_bytes() == other.read_bytes()
+    except OSError:
+        return False  # a missing photo is reported when it is read

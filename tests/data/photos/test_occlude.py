@@ -1,0 +1,38 @@
+"""Occluding patches and cutout: what they cover is labelled as occluded."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.data.coco_files import write_noise_people
+
+
+def test_occluding_patches_lie_on_the_person_and_show_photos_without_people(tmp_path, make_crops):
+    write_noise_people(tmp_path, background=True)
+    occlusion = {"p": 1.0, "count": [3, 3], "size": [0.2, 0.4], "fill": "background"}
+    dataset = make_crops(tmp_path, {"occlusion": occlusion})
+    counts = []
+    for seed in range(10):
+        sample = dataset[0, seed]
+        green = (sample.image[1] == 250) & (sample.image[0] == 10)
+        assert green.any()
+        x, y = sample.keypoints[0, :, :2].round().long().T
+        hidden = green[y, x] & (sample.keypoints[0, :, 2] > 0)
+        assert torch.equal(hidden, sample.keypoints[0, :, 2] == 1)
+        counts.append(int(hidden.sum()))
+    assert sum(counts) > 5
+
+
+@pytest.mark.parametrize("fill", ["noise", "grey", "background"])  # there is no photo without people: noise
+def test_cutout_covers_its_share_of_the_crop(tmp_path, make_crops, fill):
+    write_noise_people(tmp_path)
+    cutout = {"p": 1.0, "count": [1, 1], "size": [0.25, 0.25], "fill": fill}
+    dataset, plain = (make_crops(tmp_path, a) for a in ({"cutout": cutout}, {}))
+    areas = []
+    for seed in range(8):
+        changed = (dataset[0, seed].image != plain[0, seed].image).any(0)
+        areas.append(int(changed.sum()))
+        if fill == "grey":
+            assert (dataset[0, seed].image[:, changed] == 128).all()
+    assert 0.5 * 64**2 < max(areas) <= 64**2

@@ -1,0 +1,98 @@
+"""Pasted people: their labels lie on their pixels, and people behind them become occluded."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from pafpose.errors import PafposeError
+from tests.data.coco_files import person, six_points, write_noise_people, write_split
+from tests.data.test_dataset import centroid, dot
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("height", [0.3, 0.5, 0.9, 1.5])  # read at a quarter, half and the whole of the size
+def test_white_dots_of_pasted_people_lie_on_their_keypoints(tmp_path, make_crops, suffix, height):
+    scale = height * 128 / 250  # the neighbour is 128 px high, the pasted one 250 px in the photo
+    photos = []
+    for n in range(3):
+        x, y = 190.3 + n, 201.7 - n
+        outline = [x - 60, y - 125, x + 60, y - 125, x + 60, y + 125, x - 60, y + 125]
+        people = [person({"left_wrist": (x, y)}, box=(x - 60, y - 125, 120, 250), segmentation=[outline])]
+        photos.append((dot(x, y, sd=2 / scale, size=(401, 391)), people))
+    write_split(tmp_path, photos, suffix=suffix)
+    paste = {"p": 1.0, "count": [1, 1], "height": [height, height], "apart": [1.3, 1.3]}
+    dataset = make_crops(tmp_path, {"paste": paste, "rotation": 30})
+    errors, flips = [], set()
+    for seed in range(60):
+        for keypoints in dataset[0, seed].keypoints[1:].double().numpy():
+            wrist = int(np.flatnonzero(keypoints[:, 2])[0])
+            flips.add(dataset.skeleton.keypoints[wrist])
+            found = centroid(dataset[0, seed].image, keypoints[wrist, :2], radius=10)
+            errors.append(found - keypoints[wrist, :2])
+    good = np.array(errors)[np.isfinite(errors).all(1)]
+    assert len(good) > 15 and flips == {"left_wrist", "right_wrist"}
+    assert np.abs(good).max() <= 0.05
+
+
+def test_pasted_people_hide_whom_they_stand_before(tmp_path, make_crops):
+    write_noise_people(tmp_path)
+    paste = {"p": 1.0, "count": [1, 1], "height": [0.9, 1.1], "apart": [0.5, 0.7]}
+    dataset = make_crops(tmp_path, {"paste": paste})
+    plain = make_crops(tmp_path, {})
+    hidden = 0
+    for seed in range(20):
+        before, after = plain[0, seed], dataset[0, seed]
+        if len(after.keypoints) == 1:
+            assert torch.equal(before.image, after.image)
+            continue
+        changed = (before.image != after.image).any(0).numpy()
+        x, y = after.keypoints[0, :, :2].round().long().numpy().T
+        seen = before.keypoints[0, :, 2] == 2
+        covered = torch.from_numpy(changed[y, x]) & seen
+        assert torch.equal(after.keypoints[0, :, :2], before.keypoints[0, :, :2])
+        now = after.keypoints[0, :, 2]
+        assert (now[seen & ~covered] == 2).all()
+        hidden += int((now == 1).sum())
+        assert (now[seen] > 0).all() and (now[seen] == 2).any()
+    assert hidden > 10
+
+
+def test_a_second_photo_that_cannot_be_read_stops_or_is_done_without(tmp_path, make_crops, caplog):
+    write_noise_people(tmp_path)
+    for n in (2, 3):
+        (tmp_path / "train2017" / f"{n:012d}.png").write_bytes(b"")
+    paste = {"p": 1.0, "count": [2, 2]}
+    strict = make_crops(tmp_path, {"paste": paste})
+    with pytest.raises(PafposeError, match=r"00000000000[23]\.png.*on_error=skip"):
+        for seed in range(20):
+            strict[0, seed]
+    lenient = make_crops(tmp_path, {"paste": paste}, on_error="skip")
+    assert {lenient[0, seed].image_id for seed in range(20)} == {1}
+    assert lenient.skipped > 5 and "skipped a photo" in caplog.text
+
+
+def test_people_without_masks_cannot_be_pasted_which_is_said(tmp_path, make_crops, caplog):
+    photo = np.zeros((120, 160, 3), np.uint8)
+    write_split(tmp_path, [(photo, [person(six_points(30, 30), box=(20, 20, 60, 90))])])
+    with caplog.at_level(logging.WARNING):
+        dataset = make_crops(tmp_path, {"paste": {"p": 1.0}})
+    assert "augment.paste: nobody in" in caplog.text
+    assert len(dataset[0, 0].keypoints) == 1
+
+
+def test_crowds_of_real_people_stay_sound(coco_mini, make_data):
+    strong = {key: {"p": 1.0} for key in ("paste", "occlusion", "cutout", "colour")}
+    data = make_data(coco_mini, augment=strong | {"crop": 368, "shift": 40})
+    added = 0
+    for item in range(0, 400, 10):
+        sample = data.train_dataset[item, item]
+        keypoints = sample.keypoints
+        assert torch.isfinite(keypoints).all() and set(keypoints[..., 2].unique().tolist()) <= {0, 1, 2}
+        assert keypoints.dtype == torch.float32 and sample.boxes.shape == (len(keypoints), 4)
+        photo = int(data.train_dataset.samples[item, 0])
+        added += len(keypoints) - int(data.train_dataset.flags.drawn[data.train_index.people(photo)].sum())
+    assert added > 20
