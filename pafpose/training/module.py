@@ -16,6 +16,7 @@ from pafpose.data.batch import Batch
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields, Targets
 from pafpose.inference.people import record_people
+from pafpose.losses import Loss
 from pafpose.metrics import KeypointAP
 from pafpose.runtime.precision import full_precision
 from pafpose.training.optim import build_optimizer
@@ -36,7 +37,7 @@ class PoseModule(LightningModule):
         self.skeleton = factory.build_skeleton(config)
         self.network = factory.build_network(config, trusted=trusted)
         self.targets = factory.build_targets(config)
-        self.loss = build(
+        self.loss: Loss = build(
             config["loss"], background=config["heatmap"]["background"] != "none", trusted=trusted
         )
         self.decoder = factory.build_decoder(config)
