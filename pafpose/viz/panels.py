@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from pafpose.fields import Fields, People, Targets
+from pafpose.fields import Fields, People
 from pafpose.skeleton import Skeleton
 from pafpose.viz.draw import draw_people, enlarge, enlarge_points
 from pafpose.viz.fields import hatch, heatmaps_overlay, pafs_overlay
@@ -16,7 +16,7 @@ SIDE = 400  # px, the long side of every panel
 
 def training_panels(
     image: Tensor,
-    targets: Targets,
+    targets: Fields,
     predicted: Fields,
     *,
     truth: Tensor,
@@ -36,6 +36,7 @@ def training_panels(
         enlarge_points(k.detach().float().cpu().numpy(), factor) for k in (truth, found.keypoints)
     )
     ground = picture if ignore is None else hatch(picture, ignore)
+    assert targets.heatmaps is not None and targets.pafs is not None
     assert predicted.heatmaps is not None and predicted.pafs is not None
     return [
         Panel("labelled", draw_people(ground, labelled, skeleton)),

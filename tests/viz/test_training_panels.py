@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pafpose.fields import Fields, People, Targets
+from pafpose.fields import Fields, People
 from pafpose.viz.panels import SIDE, training_panels
 
 
@@ -13,7 +13,7 @@ def test_six_panels_of_one_size(coco18):
     heatmaps, pafs = torch.rand(19, 8, 10), torch.rand(38, 8, 10)
     panels = training_panels(
         torch.randint(0, 256, (3, 64, 80), dtype=torch.uint8),
-        Targets(heatmaps, pafs, torch.ones(1, 8, 10), torch.ones(1, 8, 10)),
+        Fields(heatmaps, pafs),
         Fields(heatmaps, pafs),
         truth=keypoints,
         found=People(keypoints, torch.tensor([0.5, 0.4])),

@@ -1,44 +1,40 @@
-"""Training speed: samples per second over all ranks, validation left out, waiting for data included."""
+"""Training speed: samples per second over all ranks, with the wait for data but without validation."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.types import STEP_OUTPUT
 
 from pafpose.data.batch import Batch
 
-CLOCK = time.perf_counter
-
 
 class Timing(Callback):
-    """Logs ``train/samples_per_second``, an average over about ``window`` seconds."""
+    """Log ``train/samples_per_second``, averaged over about ``window`` seconds."""
 
     def __init__(self, window: float = 2.0) -> None:
         self.window = window
         self._samples, self._seconds = 0, 0.0
-        self._last: float | None = None
+        self._last = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._last = CLOCK()
+        self._last = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on after validation as if it had taken no time."""
-        self._last = CLOCK()
+        """Leave out the time that validation took."""
+        self._last = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Batch, batch_idx: int
     ) -> None:
-        """Count one batch; tell the speed once the window is full."""
-        now = CLOCK()
-        if self._last is not None:
-            self._seconds += now - self._last
-            self._samples += len(batch.image)
+        """Count a batch, and log the speed once the window is full."""
+        now = time.perf_counter()
+        self._seconds += now - self._last
+        self._samples += len(batch.image)
         self._last = now
         if self._seconds >= self.window:
-            speed = self._samples * trainer.world_size / self._seconds
-            pl_module.log("train/samples_per_second", speed)
+            pl_module.log("train/samples_per_second", self._samples * trainer.world_size / self._seconds)
             self._samples, self._seconds = 0, 0.0

@@ -8,9 +8,12 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from pafpose.data.batch import collate
 from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
-from pafpose.training.callbacks.panels import PanelsCallback, choose_photos
+from pafpose.training.callbacks import panels
+from pafpose.training.callbacks.panels import PanelsCallback, choose_samples, draw_batch
+from tests.training.callbacks.conftest import make_sample
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -35,11 +38,51 @@ def test_panels_of_fixed_photos_at_every_validation(tiny_module, tiny_data, make
 
 
 def test_training_batches_every_n_steps(tiny_module, tiny_data, make_trainer, tmp_path):
-    trainer = make_trainer(PanelsCallback(1, every_n_steps=2), max_steps=4, limit_val_batches=0)
+    """Once a step, although two batches make one here."""
+    logger = TensorBoardLogger(tmp_path, name="tensorboard", version="")
+    callback = PanelsCallback(1, every_n_steps=2)
+    trainer = make_trainer(
+        callback,
+        logger=logger,
+        max_steps=4,
+        limit_val_batches=0,
+        accumulate_grad_batches=2,
+        log_every_n_steps=1,
+    )
+    drawn = []
+    show = callback._show
+    callback._show = lambda *args, **kwargs: (drawn.append(trainer.global_step), show(*args, **kwargs))
     trainer.fit(tiny_module, datamodule=tiny_data)
+    assert drawn == [2, 4]
     names = sorted(path.name.split("_")[0] for path in (tmp_path / "images" / "train").iterdir())
     assert names == ["step000002", "step000004"]
     assert not (tmp_path / "images" / "val").exists()
+    logger.experiment.flush()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert events.Tags()["images"] == ["panels/train/0"]  # one tag, whatever photos come
+
+
+def test_a_panel_shows_one_photo_without_its_padding(tiny_module, rng, monkeypatch):
+    """Two photos of different sizes: each has its own truth, targets, predictions and people."""
+    samples = [make_sample(rng, 1, people=1, valid=(40, 33)), make_sample(rng, 2, people=2, valid=(57, 70))]
+    batch = collate(samples)
+    shown = []
+    monkeypatch.setattr(panels, "tile", lambda _, columns: np.zeros((1, 1, 3), np.uint8))
+    monkeypatch.setattr(panels, "training_panels", lambda *args, **named: shown.append((*args, named)))
+    draw_batch(tiny_module, batch)
+    with torch.no_grad():
+        predicted, targets = tiny_module.eval().predict_fields(batch.image), tiny_module.render(batch)
+    sizes = [(40, 40), (64, 72)]  # whole cells
+    for n, ((image, truth, fields, named), (height, width)) in enumerate(zip(shown, sizes, strict=True)):
+        rows, columns = height // 8, width // 8
+        assert torch.equal(image, batch.image[n, :, :height, :width])
+        for ours, all_of_them in ((truth, targets), (fields, predicted)):
+            assert torch.equal(ours.heatmaps, all_of_them.heatmaps[n, :, :rows, :columns])
+            assert torch.equal(ours.pafs, all_of_them.pafs[n, :, :rows, :columns])
+        assert torch.equal(named["truth"], batch.keypoints[n])
+        assert torch.equal(named["ignore"], batch.ignore[n, :rows, :columns])
+        x, y, _ = named["found"].keypoints[0, 0].tolist()
+        assert (x, y) == (pytest.approx(float(predicted.heatmaps[n, 0].sum())), samples[n].valid[0])
 
 
 def test_drawing_does_not_change_training(coco18, tiny_module, tiny_data, make_trainer):
@@ -54,16 +97,27 @@ def test_drawing_does_not_change_training(coco18, tiny_module, tiny_data, make_t
         assert torch.equal(value, ends[1][key]), key
 
 
+def test_predictions_are_those_of_evaluation(tiny_module, tiny_data):
+    """A photo's panel does not depend on the others in its batch, as BatchNorm's would in training."""
+    tiny_module.train()
+    batch = collate(tiny_data.val_dataset[:3])
+    together, alone = (
+        draw_batch(tiny_module, batch),
+        draw_batch(tiny_module, collate([tiny_data.val_dataset[1]])),
+    )
+    assert (together[1] == alone[0]).all() and tiny_module.network.training
+
+
 def test_zero_photos_draw_nothing(tiny_module, tiny_data, make_trainer, tmp_path):
     make_trainer(PanelsCallback(0)).fit(tiny_module, datamodule=tiny_data)
     assert not (tmp_path / "images").exists()
 
 
 def test_photos_with_people_come_first(tiny_data):
-    chosen = choose_photos(tiny_data.val_dataset, 4)
+    chosen = choose_samples(tiny_data.val_dataset, 4)
     assert all((sample.keypoints[..., 2] > 0).any() for sample in chosen)
-    assert [s.image_id for s in chosen] == [s.image_id for s in choose_photos(tiny_data.val_dataset, 4)]
-    everyone = choose_photos(tiny_data.val_dataset, 20)
+    assert [s.image_id for s in chosen] == [s.image_id for s in choose_samples(tiny_data.val_dataset, 4)]
+    everyone = choose_samples(tiny_data.val_dataset, 20)
     assert len(everyone) == 8 == len(np.unique([s.image_id for s in everyone]))
 
 
