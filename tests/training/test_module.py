@@ -14,7 +14,6 @@ from torch import Tensor
 
 from pafpose import factory
 from pafpose.data.batch import Batch
-from pafpose.data.datamodule import PoseDataModule
 from pafpose.fields import Fields
 from pafpose.inference.checkpoint import TrainedNetwork
 from pafpose.inference.evaluate import evaluate_trained
@@ -153,13 +152,13 @@ def test_skipped_photos_are_reported_for_both_splits(tmp_path: Path, monkeypatch
     root = write_photos(tmp_path)
     for split in ("train2017", "val2017"):
         (root / split / f"{103:012d}.png").unlink()
-    reports: list[tuple[str, int]] = []
-    report = PoseDataModule.report_skipped
-    monkeypatch.setattr(
-        PoseDataModule, "report_skipped", lambda self, split: reports.append((split, report(self, split)))
-    )
     config = known_config(root, "data.on_error=skip", "data.batch_size=3", "data.sample_by=image")
-    module = module_with(config)
+    module, kind = module_with(config), type(factory.build_datamodule(config))
+    reports: list[tuple[str, int]] = []
+    report = kind.report_skipped
+    monkeypatch.setattr(
+        kind, "report_skipped", lambda self, split: reports.append((split, report(self, split)))
+    )
     assert validate(module)["val/AP"] == pytest.approx(1)
     assert reports == [("val", 1)]
     trainer = Trainer(logger=False, max_epochs=1, limit_val_batches=0, **QUIET)
