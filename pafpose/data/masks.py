@@ -23,6 +23,18 @@ def encode_counts(counts: Sequence[int], size: tuple[int, int]) -> bytes:
     return coco_mask.frPyObjects({"size": [height, width], "counts": list(counts)}, height, width)["counts"]
 
 
+def box_mask(box: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return (rows, columns) bool: which pixels have their centre in a box x, y, w, h, the border included.
+
+    >>> box_mask(np.array([0.5, 0.0, 2.0, 1.0]), np.arange(4), np.arange(3)).astype(int)
+    array([[0, 1, 1, 0],
+           [0, 1, 1, 0],
+           [0, 0, 0, 0]])
+    """
+    x, y, w, h = box.tolist()
+    return ((rows >= y) & (rows <= y + h))[:, None] & (columns >= x) & (columns <= x + w)
+
+
 def decode_union(masks: Sequence[bytes], size: tuple[int, int]) -> np.ndarray:
     """Return (height, width) bool: the pixels that lie in any of the masks.
 

@@ -110,6 +110,21 @@ def test_matrix_takes_photo_keypoints_to_sample_keypoints_and_back(tmp_path, mak
     assert np.allclose(sample.keypoints[0, neck, :2], sample.keypoints[0, shoulders, :2].mean(0), atol=1e-4)
 
 
+def test_boxes_and_keypoints_of_samples_are_in_one_frame(tmp_path, make_data):
+    """The whole photo has the box (-0.5, -0.5, W, H), and so has the part of the input that it takes."""
+    corners = {"nose": (0, 0), "left_hip": (W - 1, H - 1)}
+    photo = np.zeros((H, W, 3), np.uint8)
+    write_split(tmp_path, [(photo, [person(corners, box=(0, 0, W, H))])], suffix="png", split="val")
+    for input_size in (W, 2 * W):
+        sample = make_data(tmp_path, input_size=input_size).val_dataset[0]
+        height, width = sample.valid
+        assert sample.boxes[0].tolist() == [-0.5, -0.5, width, height]
+        nose, hip = sample.keypoints[0, [0, COCO_NAMES.index("left_hip")], :2].tolist()
+        edge = input_size / W / 2  # half a photo pixel
+        assert nose == pytest.approx([-0.5 + edge] * 2)
+        assert hip == pytest.approx([width - 0.5 - edge, height - 0.5 - edge])
+
+
 def test_a_person_is_centred_and_scaled_to_target_dist(tmp_path, make_data):
     write_split(
         tmp_path,

@@ -16,6 +16,7 @@ from pafpose.data.annotations.tidy import tidy
 from pafpose.data.image_header import stored_size
 from pafpose.data.masks import encode_counts, encode_polygons
 from pafpose.errors import PafposeError
+from pafpose.geometry import box_from_corner_frame
 from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
@@ -197,7 +198,7 @@ def _not_finite(person: Json, what: str, count: int, path: Path, on_error: str) 
 def _boxes(
     people: list[Json], keypoints: np.ndarray, sizes: np.ndarray, path: Path, on_error: str
 ) -> np.ndarray:
-    """Return the boxes (M, 4) of the file; without one in the photo, the box of the labelled keypoints.
+    """Return the boxes (M, 4) of the file in our frame; those of the labelled keypoints replace missing ones.
 
     ``sizes`` (M, 2) are the height and width of each person's photo.
     """
@@ -207,6 +208,7 @@ def _boxes(
         _not_finite(people[m], f"bbox is {boxes[m].tolist()}", int(wrong.sum()), path, on_error)
     boxes[wrong] = 0
     boxes[:, 2:] = np.maximum(boxes[:, 2:], 0)
+    # still in the file's frame, in which a photo reaches from 0 to its size
     labelled, sides = (keypoints[..., 2] > 0).any(-1), boxes[:, 2:]
     beyond = (boxes[:, :2] + sides <= 0).any(-1) | (boxes[:, :2] >= sizes[:, ::-1]).any(-1)
     replaced = labelled & (sides > 0).any(-1) & beyond
@@ -215,7 +217,9 @@ def _boxes(
             "%s: %d boxes lie outside their photos (the first is that of annotation %s); the boxes of the "
             "keypoints replace them", path, replaced.sum(), people[int(replaced.argmax())].get("id"),
         )  # fmt: skip
-    for m in np.flatnonzero(labelled & ((sides <= 0).all(-1) | beyond)):
+    missing = (sides <= 0).all(-1) | beyond
+    boxes = box_from_corner_frame(boxes)
+    for m in np.flatnonzero(labelled & missing):
         xy = keypoints[m, keypoints[m, :, 2] > 0, :2]
         boxes[m] = *xy.min(0), *np.ptp(xy, axis=0)
     return boxes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pafpose.data.annotations.index import PoseIndex, count_labelled
+from pafpose.geometry import box_to_corner_frame
 from pafpose.skeleton import Skeleton
 
 Json = dict[str, Any]
@@ -24,7 +25,7 @@ def ground_truth(index: PoseIndex, skeleton: Skeleton) -> Json:
             "category_id": 1,
             "keypoints": index.keypoints[m, list(skeleton.scored)].astype(float).ravel().tolist(),
             "num_keypoints": int(labelled[m]),
-            "bbox": index.boxes[m].tolist(),
+            "bbox": box_to_corner_frame(index.boxes[m]).tolist(),
             "area": float(index.areas[m]),
             "iscrowd": int(index.crowd[m]),
         }

@@ -1,6 +1,7 @@
 """The annotations of one split in memory: flat arrays, which forked loader processes share without copying.
 
-Coordinates are photo pixels as the annotation file has them (keypoints: an integer is a pixel's centre).
+Keypoints and boxes are in photo pixels, in the one frame that :mod:`pafpose.geometry` states. Readers have
+moved boxes there from the frame of their file.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class PoseIndex:
     sizes: np.ndarray  # (N, 2) int64 (height, width)
     offsets: np.ndarray  # (N + 1,) int64: photo n has the people offsets[n] .. offsets[n + 1] - 1
     keypoints: np.ndarray  # (M, K, 3) float32 x, y, v in skeleton order, derived keypoints filled in
-    boxes: np.ndarray  # (M, 4) float64 x, y, w, h
+    boxes: np.ndarray  # (M, 4) float64 x, y, w, h; (x, y) is a point in the frame of the keypoints
     areas: np.ndarray  # (M,) float64 px^2
     crowd: np.ndarray  # (M,) bool
     annotation_ids: np.ndarray  # (M,) int64

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pafpose.data.masks import box_mask
+from pafpose.geometry import cell_to_mask_px
+
 
 @dataclass
 class TrainingCrop:
@@ -56,11 +59,15 @@ class TrainingCrop:
 
     def _at_cells(self, mask: np.ndarray) -> np.ndarray:
         """Return the mask at the pixels that stand for the field's cells."""
-        return mask[self.stride // 2 :: self.stride, self.stride // 2 :: self.stride]
+        rows, columns = self._cell_pixels()
+        return mask[np.ix_(rows, columns)]
 
     def _ignore_box(self, box: np.ndarray, mask: np.ndarray) -> None:
         """Ignore the cells of a box outside the mask."""
-        x0, y0, w, h = box.tolist()
-        rows, columns = (np.arange(n) * self.stride + self.stride // 2 for n in self.ignore.shape)
-        inside = ((rows >= y0) & (rows < y0 + h))[:, None] & (columns >= x0) & (columns < x0 + w)
-        self.ignore |= inside & ~self._at_cells(mask)
+        rows, columns = self._cell_pixels()
+        self.ignore |= box_mask(box, columns, rows) & ~self._at_cells(mask)
+
+    def _cell_pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows and the columns of the pixels at which masks are read for the field's cells."""
+        rows, columns = (cell_to_mask_px(np.arange(count), self.stride) for count in self.ignore.shape)
+        return rows, columns

@@ -4,8 +4,7 @@ Cell (i, j) of a field with stride s is ignored when the input pixel x = s*j + s
 pixel has the value of the nearest photo pixel, so masks are not warped: the few pixels that matter are looked
 up in the masks of the photo.
 
-A person without a segmentation is represented by the box. A pixel is in a box when its centre is. Box edges
-are measured from the outer corner of the first pixel, as in COCO's json.
+The region of a person without a segmentation is the box.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 
 from pafpose import geometry
 from pafpose.data.annotations.index import PoseIndex, count_labelled
-from pafpose.data.masks import decode_union
+from pafpose.data.masks import box_mask, decode_union
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
 
@@ -86,15 +85,8 @@ def _region(index: PoseIndex, photo: int, chosen: np.ndarray, mask: MaskSettings
     region = decode_union([rle for rle in masks.values() if rle], size)
     for m in rows.tolist():
         if not masks.get(m):
-            region |= _in_box(index.boxes[m], size)
+            region |= box_mask(index.boxes[m], np.arange(size[1]), np.arange(size[0]))
     return region
-
-
-def _in_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return (H, W) bool: the pixels whose centre is in the box x, y, w, h."""
-    x, y, w, h = box.tolist()
-    from_top, from_left = np.arange(size[0]) + 0.5 - y, np.arange(size[1]) + 0.5 - x
-    return ((from_top >= 0) & (from_top < h))[:, None] & (from_left >= 0) & (from_left < w)
 
 
 def _photo_pixels(back: np.ndarray, cells: tuple[int, int], stride: int) -> np.ndarray:

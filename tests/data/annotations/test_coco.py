@@ -74,10 +74,20 @@ def test_what_is_missing_is_filled_in(tmp_path, coco18):
         "keypoints": person({"nose": (10, 20), "left_eye": (30, 50)}, box=BOX)["keypoints"],
     }
     index = read(write_split(tmp_path, [(GREY, [bare, {"category_id": 1, "bbox": [1, 2, 3, 4]}])]), coco18)
-    assert index.boxes.tolist() == [[10, 20, 20, 30], [1, 2, 3, 4]]
+    assert index.boxes.tolist() == [[10, 20, 20, 30], [0.5, 1.5, 3, 4]]
     assert index.areas.tolist() == [600, 12]
     assert not index.crowd.any() and not index.has_mask().any()
     assert count_labelled(index, coco18.scored).tolist() == [2, 0]
+
+
+def test_boxes_move_from_the_files_frame_to_that_of_keypoints_and_back(tmp_path, coco18):
+    """COCO counts from the outer corner of the first pixel, which is (-0.5, -0.5) in our frame."""
+    whole, one_pixel = (0, 0, 80, 60), (7, 3, 1, 1)
+    file = write_split(tmp_path, [(GREY, [person({}, box=whole), person({}, box=one_pixel)])])
+    index = read(file, coco18)
+    assert index.boxes.tolist() == [[-0.5, -0.5, 80, 60], [6.5, 2.5, 1, 1]]
+    truth = ground_truth(index, coco18)["annotations"]
+    assert [person["bbox"] for person in truth] == [list(whole), list(one_pixel)]
 
 
 def test_numbers_that_are_none_are_unlabelled(tmp_path, coco18):
@@ -141,8 +151,9 @@ def test_ground_truth_is_the_file_again(coco_mini, coco18):
     assert len(mine) == len(original["annotations"])
     for theirs in original["annotations"]:
         own = mine[theirs["id"]]
-        for key in ("image_id", "bbox", "area", "iscrowd", "num_keypoints"):
+        for key in ("image_id", "area", "iscrowd", "num_keypoints"):
             assert own[key] == theirs[key], key
+        assert own["bbox"] == pytest.approx(theirs["bbox"], abs=1e-12)
         labelled = np.array(theirs["keypoints"]).reshape(-1, 3)
         labelled[labelled[:, 2] == 0] = 0
         assert own["keypoints"] == labelled.ravel().tolist()

@@ -29,7 +29,7 @@ def full_mask(annotation: dict, size: tuple[int, int], region: str = "segmentati
     if region == "box" or not shape:
         x, y, w, h = annotation["bbox"]
         columns, rows = np.arange(size[1]) + 0.5, np.arange(size[0])[:, None] + 0.5
-        return (columns >= x) & (columns < x + w) & (rows >= y) & (rows < y + h)
+        return (columns >= x) & (columns <= x + w) & (rows >= y) & (rows <= y + h)
     packed = isinstance(shape, dict) and isinstance(shape["counts"], str)
     rle = shape if packed else mask.frPyObjects(shape, *size)
     with warnings.catch_warnings():
@@ -80,7 +80,7 @@ def annotations(rng) -> list[dict]:
     uncompressed = {"size": [H, W], "counts": runs(blob)}
     compressed = mask.frPyObjects({"size": [H, W], "counts": runs(~blob)}, H, W)
     compressed["counts"] = compressed["counts"].decode()
-    box = (10.3, 12.6, 50.2, 40.9)
+    box = (10.3, 12.6, 50.3, 40.8)
     return [
         person({}, box=box, segmentation=[ellipse(30, 40, 22, 15)]),
         person(
@@ -178,6 +178,19 @@ def test_the_neck_does_not_count_towards_min_keypoints(tmp_path, coco18):
     points = dict(list(six_points(30, 30).items())[:4])  # both shoulders among them: the neck is a fifth
     roles = roles_of(tmp_path, coco18, [person(points, box=(10, 10, 60, 60))], small_people="ignore")
     assert roles == ([False], [True])
+
+
+def test_a_box_and_the_polygon_around_it_ignore_the_same_pixels(tmp_path, coco18):
+    """Pixels 3 to 6 across and 2 to 4 down, whether COCO's corners are given as box or as polygon."""
+    x, y, w, h = 3, 2, 4, 3
+    corners = [x, y, x + w, y, x + w, y + h, x, y + h]
+    people = [person({}, box=(x, y, w, h)), person({}, box=(0, 0, 1, 1), segmentation=[corners])]
+    index = index_of(tmp_path, coco18, people)
+    expected = np.zeros((H, W), bool)
+    expected[2:5, 3:7] = True
+    assert np.array_equal(lookup(index, [0]), expected)
+    assert np.array_equal(lookup(index, [1]), expected)
+    assert np.array_equal(lookup(index, [0], "box"), expected)
 
 
 def test_nobody_ignores_nothing(tmp_path, coco18):
