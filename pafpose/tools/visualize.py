@@ -1,4 +1,4 @@
-"""Sheets of samples as the network meets them: photo and keypoints, masks, heatmaps, PAFs, weights."""
+"""Draw sheets of samples with their targets, or of one sample under several choices."""
 
 from __future__ import annotations
 
@@ -9,38 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
 from pafpose import factory
-from pafpose.config import plain
+from pafpose.config import Config, plain
 from pafpose.config import settings as read_settings
-from pafpose.data.batch import Batch, Sample, collate
+from pafpose.data.datamodule import PoseDataModule
 from pafpose.data.dataset import EvalDataset, TrainDataset
 from pafpose.errors import PafposeError
-from pafpose.fields import Targets
-from pafpose.geometry import pad_to_multiple
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.skeleton import Skeleton
-from pafpose.targets import TargetBuilder
-from pafpose.viz import (
-    Panel,
-    arrows_overlay,
-    draw_people,
-    figure,
-    hatch,
-    heatmaps_overlay,
-    map_overlay,
-    pafs_overlay,
-    save_figure,
-)
-from pafpose.viz.draw import enlarge, enlarge_points
+from pafpose.viz import Panel, figure, save_figure
+from pafpose.viz.samples import SampleView, comparison_panels, sample_panels, view_sample
 
 log = logging.getLogger(__name__)
 
-CHANGEABLE = ("heatmap", "paf", "mask")
-SIDE = 720  # px, the long side of every picture of a sheet
+GROUPS = ("heatmap", "paf", "mask")  # whose keys can be compared
 CHOICES: dict[str, tuple[Any, ...]] = {
     "heatmap.scale_by": ("none", "person", "keypoint", "both"),
     "heatmap.merge": ("max", "sum"),
@@ -66,7 +50,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class SheetSettings:
-    """The keys of ``visualize``; checked when made."""
+    """The keys of ``visualize``. Raises ``PafposeError`` on a bad value."""
 
     split: str = "train"
     count: int = 8
@@ -90,114 +74,47 @@ class SheetSettings:
             )
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A sample, its padding cut off, its picture enlarged for drawing."""
-
-    image_id: int
-    picture: np.ndarray  # (H, W, 3) RGB uint8
-    keypoints: np.ndarray  # (P, K, 3) in pixels of picture
-    targets: Targets  # (C, h, w) each, no batch
-
-
 def visualize(cfg: DictConfig) -> list[Path]:
-    """What ``scripts/visualize.py`` does; the files that it wrote."""
+    """Draw the sheets into ``images/`` of the run folder and return their paths."""
     quiet_known_warnings()
-    settings: SheetSettings = read_settings(SheetSettings, cfg.visualize, "visualize")
-    configs = _configs(cfg, settings)
+    settings = read_settings(SheetSettings, cfg.visualize, "visualize")
     skeleton = factory.build_skeleton(cfg)
     channels = _indices(settings.channels, skeleton.keypoints, "visualize.channels")
     limbs = _indices(settings.limbs, skeleton.limb_names, "visualize.limbs")
-    scenes = {label: _scenes(config, settings) for label, config in configs.items()}
+    views = {label: _views(config, settings) for label, config in _configs(cfg, settings).items()}
     paths = []
-    for n in range(len(next(iter(scenes.values())))):
-        views = {label: column[n] for label, column in scenes.items()}
-        if settings.compare is None:
-            panels, columns = sample_panels(views[""], skeleton, channels=channels, limbs=limbs), 3
-        else:
-            draws = (
-                settings.compare == "mask.occluded_keypoints"
-            )  # it decides about targets, not about weights
-            group = "heatmap" if draws else settings.compare.split(".")[0]
-            panels = compare_panels(views, group, skeleton=skeleton, channels=channels, limbs=limbs)
-            columns = len(views)
-        scene = next(iter(views.values()))
-        heading = f"{settings.compare}: " * (settings.compare is not None) + f"photo {scene.image_id}"
-        name = f"{settings.split}_{n:03d}_{scene.image_id}.{settings.format}"
-        sheet = figure(panels, columns=columns, heading=heading)
+    for number, columns in enumerate(zip(*views.values(), strict=True)):
+        sample = dict(zip(views, columns, strict=True))
+        panels = _panels(sample, settings, skeleton, channels, limbs)
+        image_id = columns[0].image_id
+        heading = f"photo {image_id}" if settings.compare is None else f"{settings.compare}: photo {image_id}"
+        sheet = figure(panels, columns=3 if settings.compare is None else len(sample), heading=heading)
+        name = f"{settings.split}_{number:03d}_{image_id}.{settings.format}"
         paths.append(save_figure(sheet, Path(cfg.paths.output_dir) / "images" / name))
     log.info("%d sheets     %s", len(paths), paths[0].parent)
     return paths
 
 
-def sample_panels(
-    scene: Scene, skeleton: Skeleton, *, channels: list[int] | None = None, limbs: list[int] | None = None
-) -> list[Panel]:
-    """Keypoints, masks, weights; heatmaps, background, all limbs as a wheel and as arrows."""
-    picture, targets = scene.picture, scene.targets
-    panels = [
-        Panel("keypoints", draw_people(picture, scene.keypoints, skeleton)),
-        Panel("hatched: the loss does not count", hatch(picture, ignored(scene, limbs))),
-        Panel("heatmaps", heatmaps_overlay(picture, targets.heatmaps, skeleton, channels=channels)),
-        Panel("PAFs", pafs_overlay(picture, targets.pafs, limbs=limbs)),
-        Panel("PAFs as arrows", arrows_overlay(picture, targets.pafs, limbs=limbs)),
-    ]
-    if len(targets.heatmaps) > skeleton.num_keypoints:
-        panels.append(Panel("background", map_overlay(picture, targets.heatmaps[-1])))
-    return panels
-
-
-def compare_panels(
-    views: dict[str, Scene],
-    group: str,
-    *,
+def _panels(
+    views: dict[str, SampleView],
+    settings: SheetSettings,
     skeleton: Skeleton,
-    channels: list[int] | None = None,
-    limbs: list[int] | None = None,
+    channels: list[int] | None,
+    limbs: list[int] | None,
 ) -> list[Panel]:
-    """One column per choice, with the fields that the choice is about row by row."""
-    columns = []
-    for label, scene in views.items():
-        picture, targets = scene.picture, scene.targets
-        if group == "heatmap":
-            column = [heatmaps_overlay(picture, targets.heatmaps, skeleton, channels=channels)]
-            if any(len(view.targets.heatmaps) > skeleton.num_keypoints for view in views.values()):
-                rest = targets.heatmaps[skeleton.num_keypoints :].sum(0)  # 0 without that channel
-                column.append(map_overlay(picture, rest))
-        elif group == "paf":
-            column = [pafs_overlay(picture, targets.pafs, limbs=limbs)]
-            column.append(arrows_overlay(picture, targets.pafs, limbs=limbs))
-        else:
-            people = draw_people(picture, scene.keypoints, skeleton)
-            column = [hatch(people, ignored(scene, limbs))]
-            if any(_partial(view, limbs) for view in views.values()):
-                column.append(map_overlay(picture, _weights(scene, limbs).mean(0), smooth=False))
-        columns.append([Panel(label if n == 0 else "", image) for n, image in enumerate(column)])
-    return [panel for row in zip(*columns, strict=True) for panel in row]
+    if settings.compare is None:
+        return sample_panels(views[""], skeleton, channels=channels, limbs=limbs)
+    group = settings.compare.split(".")[0]
+    if settings.compare == "mask.occluded_keypoints":  # this key changes targets, not weights
+        group = "heatmap"
+    return comparison_panels(views, group, skeleton, channels=channels, limbs=limbs)
 
 
-def ignored(scene: Scene, limbs: list[int] | None = None) -> Tensor:
-    """Cells ``(h, w)`` where none of the limbs' channels counts."""
-    return _weights(scene, limbs).amax(0) == 0
-
-
-def _weights(scene: Scene, limbs: list[int] | None) -> Tensor:
-    """Weights ``(L, h, w)`` of the limbs' channels, of all limbs without names."""
-    weights = scene.targets.paf_weights.expand_as(scene.targets.pafs)[::2]
-    return weights if limbs is None else weights[limbs]
-
-
-def _partial(scene: Scene, limbs: list[int] | None) -> bool:
-    """Whether somewhere some limbs count and others do not."""
-    weights = _weights(scene, limbs)
-    return bool((weights.amax(0) != weights.amin(0)).any())
-
-
-def _configs(cfg: DictConfig, settings: SheetSettings) -> dict[str, Any]:
-    """A config per compared value by its label; one, without a label, when nothing is compared."""
+def _configs(cfg: DictConfig, settings: SheetSettings) -> dict[str, Config]:
+    """Return a config for each compared value, by its label; ``cfg`` under "" when nothing is compared."""
     if settings.compare is None:
         return {"": cfg}
-    if OmegaConf.select(cfg, settings.compare) is None or settings.compare.split(".")[0] not in CHANGEABLE:
+    if OmegaConf.select(cfg, settings.compare) is None or settings.compare.split(".")[0] not in GROUPS:
         raise PafposeError(
             f"visualize.compare={settings.compare}: compare one of {', '.join(sorted(CHOICES))}, "
             "or a number of these groups with visualize.values=[...]"
@@ -211,58 +128,41 @@ def _configs(cfg: DictConfig, settings: SheetSettings) -> dict[str, Any]:
     return configs
 
 
-def _scenes(cfg: DictConfig, settings: SheetSettings) -> list[Scene]:
-    """Samples of ``photos``, or ``count`` spread over the split; with the same randomness at every call."""
-    data = factory.build_datamodule(cfg)
+def _views(cfg: Config, settings: SheetSettings) -> list[SampleView]:
+    """Return the samples of ``photos``, or ``count`` samples spread over the split, equal at every call."""
+    data, targets = factory.build_datamodule(cfg), factory.build_targets(cfg)
     data.prepare_data()
     data.setup("fit" if settings.split == "train" else "validate")
-    dataset = data.train_dataset if settings.split == "train" else data.val_dataset
-    targets = factory.build_targets(cfg)
-    places = np.unique(np.linspace(0, len(dataset) - 1, settings.count).round().astype(int))
-    if settings.photos is not None:
-        places = _places(dataset, settings.photos)
-    return [_scene(_draw(dataset, int(i), settings.split, cfg.seed), targets) for i in places]
+    chosen = _choose(_dataset(data, settings.split), settings)
+    if settings.split == "val":
+        return [view_sample(data.val_dataset[n], targets) for n in chosen]
+    seed = cfg["seed"] or 0
+    return [view_sample(data.train_dataset[n, seed + n], targets) for n in chosen]
 
 
-def _places(dataset: TrainDataset | EvalDataset, photos: Sequence[int]) -> np.ndarray:
-    """The samples that are of some photos."""
-    places = np.flatnonzero(np.isin(dataset.image_ids, list(photos)))
-    if not len(places):
+def _dataset(data: PoseDataModule, split: str) -> TrainDataset | EvalDataset:
+    return data.train_dataset if split == "train" else data.val_dataset
+
+
+def _choose(dataset: TrainDataset | EvalDataset, settings: SheetSettings) -> list[int]:
+    """Return the indices of the samples to draw."""
+    if settings.photos is None:
+        spread = np.linspace(0, len(dataset) - 1, settings.count).round().astype(int)
+        return [int(n) for n in np.unique(spread)]
+    chosen = np.flatnonzero(np.isin(dataset.image_ids, list(settings.photos)))
+    if not len(chosen):
         raise PafposeError(
-            f"visualize.photos={list(photos)}: no sample is of these photos; give ids of the annotation "
-            f"file, the first is {dataset.image_ids.min()}, or take another visualize.split"
+            f"visualize.photos={list(settings.photos)}: no sample is of these photos; give ids of the "
+            f"annotation file, such as {dataset.image_ids.min()}, or choose another visualize.split"
         )
-    return places
+    return [int(n) for n in chosen]
 
 
-def _draw(dataset: Any, index: int, split: str, seed: int | None) -> Sample:
-    return dataset[index, (seed or 0) + index] if split == "train" else dataset[index]
-
-
-def _scene(sample: Sample, builder: TargetBuilder) -> Scene:
-    """Targets of one sample, cut to the cells of its photo, and the picture enlarged for drawing."""
-    batch: Batch = collate([sample])
-    height, width = batch.image.shape[-2:]
-    with torch.no_grad():
-        targets: Targets = builder(batch.keypoints, (height, width), batch.boxes, batch.ignore)
-    stride = height // targets.pafs.shape[-2]
-    rows, columns = (pad_to_multiple(int(side), stride) for side in batch.valid[0])
-    cells = (0, ..., slice(rows // stride), slice(columns // stride))
-    picture = np.ascontiguousarray(batch.image[0, :, :rows, :columns].permute(1, 2, 0).numpy())
-    factor = SIDE / max(rows, columns)
-    return Scene(
-        image_id=sample.image_id,
-        picture=enlarge(picture, factor),
-        keypoints=enlarge_points(batch.keypoints[0].numpy(), factor),
-        targets=Targets(*(field.expand(1, -1, -1, -1)[cells] for field in targets)),
-    )
-
-
-def _indices(names: Sequence[str] | None, known: Sequence[str], where: str) -> list[int] | None:
-    """Places of names; None for all."""
+def _indices(names: Sequence[str] | None, known: Sequence[str], key: str) -> list[int] | None:
+    """Return the index of each name; None for None, which means all."""
     if names is None:
         return None
-    strange = [name for name in names if name not in known]
-    if strange:
-        raise PafposeError(f"{where}: unknown {strange[0]!r}; known: {', '.join(known)}")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise PafposeError(f"{key}: unknown {unknown[0]!r}; known: {', '.join(known)}")
     return [list(known).index(name) for name in names]

@@ -13,7 +13,8 @@ from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
 from pafpose.fields import Targets
 from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings
-from pafpose.tools.visualize import CHOICES, Scene, SheetSettings, compare_panels, ignored, visualize
+from pafpose.tools.visualize import CHOICES, SheetSettings, visualize
+from pafpose.viz.samples import SampleView, comparison_panels
 
 COMMON = ("data=coco", "augment=default", "augment.crop=64", "data.num_workers=0", "evaluate.input_size=96")
 
@@ -52,12 +53,12 @@ def test_a_map_shows_where_only_some_limbs_count(coco18):
     weights = torch.ones(38, 12, 16)
     weights[:2, 3:6] = 0
     fields = Targets(torch.zeros(19, 12, 16), torch.zeros(38, 12, 16), torch.ones(1, 12, 16), weights)
-    some = Scene(1, np.zeros((96, 128, 3), np.uint8), np.zeros((0, 18, 3)), fields)
+    some = SampleView(1, np.zeros((96, 128, 3), np.uint8), np.zeros((0, 18, 3)), fields)
     every = replace(some, targets=fields._replace(paf_weights=torch.ones(1, 12, 16)))
-    assert len(compare_panels({"true": some, "false": every}, "mask", skeleton=coco18)) == 4
-    assert len(compare_panels({"true": every, "false": every}, "mask", skeleton=coco18)) == 2
-    assert not ignored(some).any()
-    assert ignored(some, [0]).sum() == 3 * 16
+    assert len(comparison_panels({"true": some, "false": every}, "mask", coco18)) == 4
+    assert len(comparison_panels({"true": every, "false": every}, "mask", coco18)) == 2
+    assert not some.ignored().any()
+    assert some.ignored([0]).sum() == 3 * 16
 
 
 @pytest.mark.parametrize(
