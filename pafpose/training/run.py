@@ -17,13 +17,13 @@ from pafpose.config import Config, build, plain
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import find_checkpoint, load_network
 from pafpose.inference.evaluate import evaluate_trained
-from pafpose.models.summary import describe, summarise
 from pafpose.runtime.files import write_json
 from pafpose.runtime.log import print_config, quiet_known_warnings
 from pafpose.runtime.memory import keep_freed_memory
 from pafpose.runtime.run_status import in_sweep
-from pafpose.training.callbacks import ValidateLastStep
+from pafpose.training.callbacks import Announce, ValidateLastStep
 from pafpose.training.module import PoseModule
+from pafpose.training.plan import fit_schedule
 from pafpose.training.time_budget import TimeBudget
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ def train(config: Config) -> dict[str, float]:
     resume = find_resumable(cfg.ckpt_path) if cfg.ckpt_path else None
     module = PoseModule(plain(cfg))
     data = factory.build_datamodule(cfg)
+    fit_schedule(cfg, data)
     trainer = build_trainer(cfg)
     if trainer.is_global_zero:
         save_config(cfg, folder)
-        log.info("%s", describe(summarise(module.network, size=cfg.augment.crop)))
     if cfg.compile:
         module.network.compile()
     if trainer.strategy.root_device.type == "cpu":
@@ -96,7 +96,7 @@ def find_resumable(path: str) -> Path:
 def build_trainer(cfg: DictConfig) -> Trainer:
     """Build the Lightning trainer with the callbacks and loggers of the config."""
     callbacks: list[Callback] = [build(node) for node in cfg.callbacks.values() if node]
-    callbacks.append(ValidateLastStep())
+    callbacks += [ValidateLastStep(), Announce(Path(cfg.paths.output_dir))]
     if cfg.max_minutes is not None:
         callbacks.append(TimeBudget(cfg.max_minutes))
     loggers: list[Logger] = [build(node) for node in cfg.logger.values() if node]
@@ -123,10 +123,11 @@ def refuse_sync_batchnorm_on_cpu(cfg: DictConfig, trainer: Trainer) -> None:
 
 
 def save_config(cfg: DictConfig, folder: Path) -> None:
-    """Print the resolved config and save it in the run folder."""
+    """Save the resolved config in the run folder, and print it with ``print_config=true``."""
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
-    print_config(cfg)
+    if cfg.print_config:
+        print_config(cfg)
 
 
 def save_unvalidated(trainer: Trainer, folder: Path) -> None:
