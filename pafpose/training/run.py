@@ -39,6 +39,7 @@ def train(config: Config) -> dict[str, float]:
     cfg = OmegaConf.create(plain(config))  # resolved once, so that the run folder stays the same
     folder = Path(cfg.paths.output_dir)
     refuse_ddp_sweep(cfg)
+    warn_about_other_data(cfg)
     quiet_known_warnings()
     if cfg.seed is not None:
         seed_everything(cfg.seed, workers=True, verbose=False)
@@ -75,6 +76,17 @@ def refuse_ddp_sweep(cfg: DictConfig) -> None:
             f"trainer.strategy={strategy} with several processes cannot be combined with -m: every process "
             "would start the whole sweep again, with other choices. Use trainer.strategy=ddp_spawn, or "
             "trainer.devices=1 with a launcher that runs jobs side by side (hydra/launcher=joblib)"
+        )
+
+
+def warn_about_other_data(cfg: DictConfig) -> None:
+    """Warn when the recipe of ``experiment=`` was made for other data than those chosen."""
+    if cfg.get("made_for") and cfg.data.name not in cfg.made_for:
+        log.warning(
+            "this recipe was made for %s; with data.name=%s its targets, augmentation and length may not fit "
+            "(leave experiment= out, and the data choose)",
+            " | ".join(cfg.made_for),
+            cfg.data.name,
         )
 
 

@@ -47,6 +47,7 @@ def test_a_recipe_only_chooses(experiment: str) -> None:
         "channels_last",
         "seed",
         "max_minutes",
+        "made_for",
     }
 
 
@@ -54,7 +55,7 @@ def test_a_recipe_only_chooses(experiment: str) -> None:
 def alone(group: str, option: str) -> object:
     """A group's own values: composed without any recipe."""
     return OmegaConf.to_container(
-        pafpose.load_config(["~experiment", f"{group}={option}"])[group], resolve=False
+        pafpose.load_config(["recipe=plain", f"{group}={option}"])[group], resolve=False
     )
 
 

@@ -1,54 +1,123 @@
-"""Every recipe composes, builds its full network and trains two steps, on pictures small enough."""
+"""The data choose a recipe and experiment= another; targets stay the paper's unless a recipe says so."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+import logging
 
 import pytest
-import torch
+from omegaconf import DictConfig, OmegaConf
 
 import pafpose
-from pafpose.config import conf_dir, plain
-from pafpose.models.summary import summarise
-from pafpose.training.run import train
+from pafpose.config import conf_dir
+from pafpose.training.plan import count_processes, fit_schedule, planned_steps
+from pafpose.training.run import warn_about_other_data
+from tests.conf.test_compose import EXPERIMENTS, options
 
-EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
-PARAMETERS = {"cao2017": 52.31, "part_affinity": 60.8, "lightweight2018": 4.09}  # millions, as published
-QUICK = ["augment.crop=64", "evaluate.input_size=64", "data.num_workers=0", "callbacks=none", "logger=none",
-         "trainer.accelerator=cpu", "trainer.max_steps=2", "trainer.val_check_interval=2"]  # fmt: skip
+PHOTOS = ("coco", "crowdpose", "ap10k", "coco_foot", "yolo", "mix")
+SKELETONS = {"crowdpose": "crowdpose14", "ap10k": "animal17", "coco_foot": "body25"}
+SCALED = ("modern", "coco_mini")  # whose targets scale with the person
 
 
-def shrink(experiment: str, coco_root: Path, folder: Path) -> list[str]:
-    """Overrides of data and sizes alone; network, loss, optimiser, schedule and decoder stay the recipe's."""
-    cfg = pafpose.load_config([f"experiment={experiment}"])
-    words = [f"experiment={experiment}", *QUICK, f"paths.output_dir={folder / 'run'}"]
-    if cfg.data.name == "synthetic":
-        words += [f"paths.data_dir={folder}", "data.train_count=4", "data.val_count=2"]
-        words += ["data.picture_size=64", "data.generator_workers=1", "data.batch_size=2"]
-    else:
-        words += [f"data.root={coco_root}", "data.batch_size=2"]
-    if cfg.backbone.weights == "imagenet":  # would be downloaded
-        words += ["backbone.weights=null"]
-    return words
+def original(group: str) -> object:
+    """The values of a group's default file; the limbs are those of the skeleton."""
+    node = OmegaConf.load(conf_dir() / group / "default.yaml")
+    return {key: value for key, value in OmegaConf.to_container(node).items() if key != "limbs"}
+
+
+def chosen(cfg: DictConfig, group: str) -> object:
+    return {
+        key: value
+        for key, value in OmegaConf.to_container(cfg[group], resolve=False).items()
+        if key != "limbs"
+    }
+
+
+@pytest.mark.parametrize("data", options("data"))
+def test_without_a_recipe_targets_are_the_papers_in_pixels(data: str) -> None:
+    cfg = pafpose.load_config([f"data={data}", "paf.width=8", "heatmap.sigma=7"])
+    for group in ("heatmap", "paf", "mask"):
+        assert chosen(cfg, group) == original(group)
+    targets = pafpose.build_targets(cfg)
+    assert (targets.heatmap.scale_by, targets.paf.scale_by) == ("none", "none")
+    assert cfg.skeleton.name == SKELETONS.get(data, "coco18")
+
+
+@pytest.mark.parametrize("data", PHOTOS)
+def test_photos_get_the_recipe_for_photos(data: str) -> None:
+    cfg, modern = pafpose.load_config([f"data={data}"]), pafpose.load_config(["experiment=modern"])
+    for group in ("backbone", "head", "optimizer", "scheduler", "augment", "decode", "evaluate", "callbacks"):
+        assert chosen(cfg, group) == chosen(modern, group), group
+    assert cfg.data.schedule.max_steps is None  # fitted to the number of photos
+
+
+def test_synthetic_and_coco_mini_have_recipes_of_their_own() -> None:
+    assert pafpose.load_config() == pafpose.load_config(["data=synthetic"])
+    mini, recipe = pafpose.load_config(["data=coco_mini"]), pafpose.load_config(["experiment=coco_mini"])
+    for group in ("augment", "backbone", "data", "evaluate", "optimizer"):
+        assert chosen(mini, group) == chosen(recipe, group), group
+    assert (mini.heatmap.scale_by, recipe.heatmap.scale_by) == ("none", "person")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_two_steps_of_every_recipe(experiment: str, coco_root: Path, tmp_path: Path) -> None:
-    cfg = pafpose.load_config(shrink(experiment, coco_root, tmp_path))
-    metrics = train(cfg)
-    assert metrics["steps"] == 2 and 0 <= metrics["AP"] <= 1
-    stored = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
-    assert all(torch.isfinite(value).all() for value in stored["state_dict"].values())
-    assert stored["hyper_parameters"]["config"]["decode"] == plain(cfg.decode)
-    shutil.rmtree(tmp_path / "run")  # the large ones fill a disk
+def test_an_experiment_wins_over_the_recipe_of_the_data(experiment: str) -> None:
+    alone = pafpose.load_config([f"experiment={experiment}"])
+    for data in options("data"):
+        cfg = pafpose.load_config([f"data={data}", f"experiment={experiment}"])
+        assert cfg.data.name == pafpose.load_config([f"data={data}"]).data.name
+        if experiment == "quickstart":
+            continue  # it is the recipe of synthetic data and nothing else
+        for group in ("backbone", "head", "optimizer", "scheduler", "augment", "heatmap", "mask"):
+            assert chosen(cfg, group) == chosen(alone, group), f"{data} {experiment} {group}"
+        assert (cfg.heatmap.scale_by == "person") == (experiment in SCALED)
 
 
-@pytest.mark.parametrize("experiment", PARAMETERS)
-def test_the_published_networks_have_the_published_size(experiment: str) -> None:
-    with torch.device("meta"):
-        network = pafpose.build_network(
-            pafpose.load_config([f"experiment={experiment}", "backbone.weights=null"])
-        )
-    assert summarise(network)["parameters"] / 1e6 == pytest.approx(PARAMETERS[experiment], abs=0.05)
+def test_a_recipe_for_other_data_warns_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        warn_about_other_data(pafpose.load_config(["experiment=cao2017"]))
+        warn_about_other_data(pafpose.load_config(["data=coco"]))
+        assert not caplog.records
+        warn_about_other_data(pafpose.load_config(["experiment=coco_mini", "data=coco"]))
+    (record,) = caplog.records
+    assert "coco_mini" in record.getMessage() and "data.name=coco" in record.getMessage()
+
+
+class Data:
+    """As much of a data module as the plan looks at."""
+
+    def __init__(self, samples: int) -> None:
+        self.samples, self.ready = samples, False
+
+    def setup(self, stage: str) -> None:
+        self.ready = stage == "fit"
+
+    @property
+    def train_dataset(self) -> range:
+        assert self.ready
+        return range(self.samples)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "samples", "steps", "interval"),
+    [
+        ([], 150_000, 300_000, 10_000),
+        ([], 300, 5_000, 166),
+        (["trainer.devices=4"], 150_000, 75_000, 2_500),
+        (["trainer.accumulate_grad_batches=2"], 150_000, 150_000, 10_000),
+        (["data.schedule.max_steps=70"], 300, 70, 2),
+        (["trainer.max_steps=70", "trainer.val_check_interval=35"], 300, 70, 35),
+        (["trainer.max_epochs=3"], 300, -1, 1.0),
+    ],
+)
+def test_steps_and_validations_fit_the_number_of_samples(overrides, samples, steps, interval) -> None:
+    cfg = pafpose.load_config(["data=coco", *overrides])
+    fit_schedule(cfg, Data(samples))
+    assert (cfg.trainer.max_steps, cfg.trainer.val_check_interval) == (steps, interval)
+
+
+def test_what_a_plan_refuses_and_counts() -> None:
+    with pytest.raises(pafpose.PafposeError, match="passes=0"):
+        planned_steps(10, samples_per_step=1, passes=0, min_steps=1)
+    for devices, nodes, count in ((1, 1, 1), (2, 3, 6), ([0, 3], 1, 2), ("0,1", 1, 2)):
+        trainer = OmegaConf.create({"devices": devices, "num_nodes": nodes})
+        assert count_processes(trainer) == count

@@ -63,7 +63,7 @@ class Announce(Callback):
 
 
 def describe_data(data: PoseDataModule) -> str:
-    """Return the name of the data set with its photos and samples, such as ``coco: 755 photos, 1,902 crops``."""
+    """Return the name of the data set, and how many photos and samples it has."""
     ids = data.train_dataset.image_ids
     photos = len(np.unique(ids))
     return (
@@ -111,4 +111,3 @@ def _default(group: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
     if "limbs" in values:
         values["limbs"] = config["skeleton"]["default_limbs"]
     return values
-
