@@ -1,18 +1,28 @@
-"""Every choice of target design as frozen settings; sizes are in pixels of the network input."""
+"""All choices of the targets, as frozen settings. Sizes are in pixels of the network input."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import IntEnum
+from typing import Any, ClassVar, NoReturn
 
 from pafpose.errors import PafposeError
+from pafpose.targets.heatmaps_numba import Background, HeatmapMerge
+from pafpose.targets.pafs_numba import Caps, PafMerge, Profile
+
+Choices = Mapping[str, tuple[Any, ...]]
+SWITCH = (True, False)
+
+
+def _names(choices: type[IntEnum]) -> tuple[str, ...]:
+    return tuple(choices.__members__)
 
 
 @dataclass(frozen=True)
 class HeatmapSettings:
-    """Keypoint heatmaps: the keys of ``conf/heatmap``. Raises ``PafposeError`` on a bad value."""
+    """The keys of ``conf/heatmap``. Raises ``PafposeError`` on a bad value."""
 
     sigma: float = 7.0
     scale_by: str = "none"
@@ -23,15 +33,19 @@ class HeatmapSettings:
     truncate: float = 0.01
     background: str = "max"
 
+    choices: ClassVar[Choices] = {
+        "scale_by": ("none", "person", "keypoint", "both"),
+        "merge": _names(HeatmapMerge),
+        "background": _names(Background),
+    }
+
     def __post_init__(self) -> None:
-        _positive(self, "heatmap", "sigma", "scale_ref")
-        _scale_limits(self, "heatmap")
-        _choice(self, "heatmap", "scale_by", ("none", "person", "keypoint", "both"))
-        _choice(self, "heatmap", "merge", ("max", "sum"))
-        _choice(self, "heatmap", "background", ("max", "sum", "none"))
+        _check_choices(self, "heatmap")
+        _check_sizes(self, "heatmap", "sigma", "scale_ref")
+        _check_scale_limits(self, "heatmap")
         truncate = _number(self, "heatmap", "truncate")
         if not 0 <= truncate < 1:
-            _fail("heatmap.truncate", truncate, "a height from 0 to below 1 (0 draws every Gaussian whole)")
+            _fail("heatmap.truncate", truncate, "at least 0 and below 1 (0 draws whole Gaussians)")
 
     @property
     def by_person(self) -> bool:
@@ -46,9 +60,9 @@ class HeatmapSettings:
 
 @dataclass(frozen=True)
 class PafSettings:
-    """Part affinity fields: the keys of ``conf/paf``. Raises ``PafposeError`` on a bad value.
+    """The keys of ``conf/paf``. Raises ``PafposeError`` on a bad value.
 
-    ``limbs`` is kept for the record: the skeleton is built with it and owns the order.
+    ``limbs`` is only kept for the record: the skeleton is built with it and owns the order of the channels.
     """
 
     width: float = 8.0
@@ -62,13 +76,17 @@ class PafSettings:
     profile: str = "rigid"
     merge: str = "mean"
 
+    choices: ClassVar[Choices] = {
+        "scale_by": ("none", "limb", "person"),
+        "caps": _names(Caps),
+        "profile": _names(Profile),
+        "merge": _names(PafMerge),
+    }
+
     def __post_init__(self) -> None:
-        _positive(self, "paf", "width", "limb_ref", "scale_ref")
-        _scale_limits(self, "paf")
-        _choice(self, "paf", "scale_by", ("none", "limb", "person"))
-        _choice(self, "paf", "caps", ("bbox", "none", "round"))
-        _choice(self, "paf", "profile", ("rigid", "linear", "cosine", "gaussian"))
-        _choice(self, "paf", "merge", ("mean", "nearest", "max", "sum", "last"))
+        _check_choices(self, "paf")
+        _check_sizes(self, "paf", "width", "limb_ref", "scale_ref")
+        _check_scale_limits(self, "paf")
 
     @property
     def by_person(self) -> bool:
@@ -80,15 +98,10 @@ class PafSettings:
         """Whether the width follows the length of the limb."""
         return self.scale_by == "limb"
 
-    @property
-    def reach_factor(self) -> float:
-        """How many widths from its axis a limb still covers."""
-        return 3.0 if self.profile == "gaussian" else 1.0
-
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """Where the loss counts: the keys of ``conf/mask``. Raises ``PafposeError`` on a bad value."""
+    """The keys of ``conf/mask``: where the loss counts. Raises ``PafposeError`` on a bad value."""
 
     crowd: bool = True
     unlabelled_people: bool = True
@@ -101,28 +114,58 @@ class MaskSettings:
     protect_labelled: bool = True
     outside_image: bool = False
 
+    choices: ClassVar[Choices] = {
+        "crowd": SWITCH,
+        "unlabelled_people": SWITCH,
+        "small_people": ("target", "ignore", "both"),
+        "unlabelled_keypoints": SWITCH,
+        "occluded_keypoints": SWITCH,
+        "region": ("segmentation", "box"),
+        "protect_labelled": SWITCH,
+        "outside_image": SWITCH,
+    }
+
     def __post_init__(self) -> None:
-        _switches(self, "mask", "crowd", "unlabelled_people", "unlabelled_keypoints", "occluded_keypoints")
-        _switches(self, "mask", "protect_labelled", "outside_image")
-        _choice(self, "mask", "small_people", ("target", "ignore", "both"))
-        _choice(self, "mask", "region", ("segmentation", "box"))
+        _check_choices(self, "mask")
         for key in ("min_keypoints", "min_area"):
             value = _number(self, "mask", key)
             if not value >= 0:
-                _fail(f"mask.{key}", value, "0 or more (0 lets everybody count)")
+                _fail(f"mask.{key}", value, "0 or more (0: nobody is small)")
         if self.min_keypoints != int(self.min_keypoints):
             _fail("mask.min_keypoints", self.min_keypoints, "a whole number of keypoints")
         object.__setattr__(self, "min_keypoints", int(self.min_keypoints))
 
 
-def _fail(key: str, value: Any, rule: str) -> None:
+GROUPS: dict[str, type[HeatmapSettings | PafSettings | MaskSettings]] = {
+    "heatmap": HeatmapSettings,
+    "paf": PafSettings,
+    "mask": MaskSettings,
+}
+CHOICES: Choices = {  # all keys that have a list of values, as they are typed: heatmap.merge
+    f"{group}.{key}": values for group, cls in GROUPS.items() for key, values in cls.choices.items()
+}
+
+
+def _fail(key: str, value: Any, rule: str) -> NoReturn:
     raise PafposeError(f"{key}={value}: must be {rule}")
 
 
+def _check_choices(settings: Any, group: str) -> None:
+    for key, options in settings.choices.items():
+        value = getattr(settings, key)
+        if value is None and "none" in options:  # key=null on the command line
+            value = "none"
+            object.__setattr__(settings, key, value)
+        if options is SWITCH and not isinstance(value, bool):
+            _fail(f"{group}.{key}", value, "true or false")
+        if value not in options:
+            _fail(f"{group}.{key}", value, f"one of {', '.join(options)}")
+
+
 def _number(settings: Any, group: str, key: str) -> float:
-    """The value as a float, stored back: YAML and the command line give integers."""
+    """Return a value as a float and store it as one: YAML and the command line also give integers."""
     value = getattr(settings, key)
-    if value == ".inf":  # YAML's word, which Hydra's command line takes for a string
+    if value == ".inf":  # YAML's infinity, which Hydra's command line takes for a string
         value = math.inf
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         _fail(f"{group}.{key}", value, "a number")
@@ -130,31 +173,16 @@ def _number(settings: Any, group: str, key: str) -> float:
     return float(value)
 
 
-def _positive(settings: Any, group: str, *keys: str) -> None:
+def _check_sizes(settings: Any, group: str, *keys: str) -> None:
     for key in keys:
         value = _number(settings, group, key)
         if not 0 < value < math.inf:
             _fail(f"{group}.{key}", value, "above 0 and finite, in pixels of the network input")
 
 
-def _scale_limits(settings: Any, group: str) -> None:
+def _check_scale_limits(settings: Any, group: str) -> None:
     low, high = _number(settings, group, "scale_min"), _number(settings, group, "scale_max")
     if not 0 <= low < math.inf:
         _fail(f"{group}.scale_min", low, "a factor of 0 or more")
     if not (high > 0 and high >= low):
-        _fail(f"{group}.scale_max", high, f"above 0 and at least {group}.scale_min={low} (.inf for no limit)")
-
-
-def _choice(settings: Any, group: str, key: str, options: Sequence[str]) -> None:
-    value = getattr(settings, key)
-    if value is None and "none" in options:  # key=null on the command line
-        value = "none"
-        object.__setattr__(settings, key, value)
-    if value not in options:
-        _fail(f"{group}.{key}", value, f"one of {', '.join(options)}")
-
-
-def _switches(settings: Any, group: str, *keys: str) -> None:
-    for key in keys:
-        if not isinstance(getattr(settings, key), bool):
-            _fail(f"{group}.{key}", getattr(settings, key), "true or false")
+        _fail(f"{group}.scale_max", high, f"above 0 and at least {group}.scale_min={low} (.inf: no limit)")

@@ -19,33 +19,11 @@ from pafpose.data.dataset import EvalDataset, TrainDataset
 from pafpose.errors import PafposeError
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.skeleton import Skeleton
+from pafpose.targets.settings import CHOICES, GROUPS
 from pafpose.viz import Panel, figure, save_figure
 from pafpose.viz.samples import SampleView, comparison_panels, sample_panels, view_sample
 
 log = logging.getLogger(__name__)
-
-GROUPS = ("heatmap", "paf", "mask")  # whose keys can be compared
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "heatmap.scale_by": ("none", "person", "keypoint", "both"),
-    "heatmap.merge": ("max", "sum"),
-    "heatmap.background": ("max", "sum", "none"),
-    "paf.scale_by": ("none", "limb", "person"),
-    "paf.caps": ("bbox", "none", "round"),
-    "paf.profile": ("rigid", "linear", "cosine", "gaussian"),
-    "paf.merge": ("mean", "nearest", "max", "sum", "last"),
-    "mask.small_people": ("target", "ignore", "both"),
-    "mask.region": ("segmentation", "box"),
-} | {
-    f"mask.{key}": (True, False)
-    for key in (
-        "crowd",
-        "unlabelled_people",
-        "unlabelled_keypoints",
-        "occluded_keypoints",
-        "protect_labelled",
-        "outside_image",
-    )
-}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 from PIL import Image
 
 from benchmarks import target_pictures
-from pafpose.tools.visualize import CHOICES
+from pafpose.targets.settings import CHOICES
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "targets.md"

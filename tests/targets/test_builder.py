@@ -42,16 +42,15 @@ toy = Skeleton.from_config(TOY)
 HEATMAPS = [
     HeatmapSettings(scale_by=scale_by, merge=merge, truncate=truncate, background=background, scale_ref=30)
     for scale_by, merge, truncate, background in itertools.product(
-        ("none", "person", "keypoint", "both"), ("max", "sum"), (0, 0.01, 0.3), ("max", "sum", "none")
+        *(HeatmapSettings.choices[key] for key in ("scale_by", "merge")),
+        (0, 0.01, 0.3),
+        HeatmapSettings.choices["background"],
     )
 ]
 PAFS = [
     PafSettings(scale_by=scale_by, caps=caps, profile=profile, merge=merge, scale_ref=30, limb_ref=20)
     for scale_by, caps, profile, merge in itertools.product(
-        ("none", "limb", "person"),
-        ("bbox", "none", "round"),
-        ("rigid", "linear", "cosine", "gaussian"),
-        ("mean", "nearest", "max", "sum", "last"),
+        *(PafSettings.choices[key] for key in ("scale_by", "caps", "profile", "merge")),
     )
 ]
 
@@ -187,14 +186,14 @@ def test_nobody_is_background_only():
 
 
 def test_many_people_are_drawn_in_parts(rng, monkeypatch):
-    from pafpose.targets import device
+    from pafpose.targets import heatmaps_torch
 
     keypoints = torch.from_numpy(crowd(rng, 30, batch=2))
     for merge in ("mean", "nearest", "max", "last"):
         builder = build("torch", paf=PafSettings(merge=merge, profile="linear"))
-        monkeypatch.setattr(device, "BUDGET", 2**22)
+        monkeypatch.setattr(heatmaps_torch, "CELLS_AT_ONCE", 2**22)
         want = builder(keypoints, SIZE)
-        monkeypatch.setattr(device, "BUDGET", 700)
+        monkeypatch.setattr(heatmaps_torch, "CELLS_AT_ONCE", 700)
         check(builder(keypoints, SIZE), want, merge)
 
 

@@ -27,21 +27,16 @@ def settings(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "heatmap": HeatmapSettings(
             sigma=float(rng.uniform(1, 15)),
-            scale_by=pick("none", "person", "keypoint", "both"),
             scale_ref=float(rng.uniform(10, 200)),
-            merge=pick("max", "sum"),
             truncate=float(pick(0, 0.01, 0.3, rng.uniform(0, 0.9))),
-            background=pick("max", "sum", "none"),
+            **{key: pick(*values) for key, values in HeatmapSettings.choices.items()},
             **limits,
         ),
         "paf": PafSettings(
             width=float(pick(2, 4, 8, rng.uniform(0.5, 20))),
-            scale_by=pick("none", "limb", "person"),
             limb_ref=float(rng.uniform(5, 60)),
             scale_ref=float(rng.uniform(10, 200)),
-            caps=pick("bbox", "none", "round"),
-            profile=pick("rigid", "linear", "cosine", "gaussian"),
-            merge=pick("mean", "nearest", "max", "sum", "last"),
+            **{key: pick(*values) for key, values in PafSettings.choices.items()},
             **limits,
         ),
         "mask": MaskSettings(unlabelled_keypoints=bool(pick(0, 1)), occluded_keypoints=bool(pick(0, 1))),

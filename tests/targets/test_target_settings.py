@@ -52,7 +52,7 @@ def test_unlimited_scale():
     [
         (HeatmapSettings, {"sigma": 0}, r"heatmap.sigma=0.0: must be above 0"),
         (HeatmapSettings, {"sigma": "wide"}, r"heatmap.sigma=wide: must be a number"),
-        (HeatmapSettings, {"truncate": 1}, r"heatmap.truncate=1.0: must be a height from 0 to below 1"),
+        (HeatmapSettings, {"truncate": 1}, r"heatmap.truncate=1.0: must be at least 0 and below 1"),
         (HeatmapSettings, {"merge": "mean"}, r"heatmap.merge=mean: must be one of max, sum"),
         (HeatmapSettings, {"background": "min"}, r"must be one of max, sum, none"),
         (HeatmapSettings, {"scale_by": "limb"}, r"one of none, person, keypoint, both"),
