@@ -1,1 +1,1 @@
-"""Synthetic people: drawn pictures in COCO's layout, for training without a download and for experiments."""
+"""Synthetic people: drawn pictures in COCO's layout, to train without a download and to run experiments."""

@@ -1,155 +1,139 @@
-"""COCO's records from the map of who owns every pixel: outlines, boxes, areas, and what can be seen."""
+"""COCO annotations from the map of who owns every pixel: outlines, boxes, areas and visible keypoints."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 
-from pafpose.synthetic.canvas import MAX_PARTS, PART_BITS
+from pafpose.synthetic.canvas import MAX_PARTS, PART_BITS, owner_mask
+from pafpose.synthetic.figure import Figure
 
-Record = dict[str, Any]
-FEWEST = 3  # keypoints in sight that make a person worth labelling
-ROUGH = 0.5  # px by which an outline may leave that of the pixels: two fifths of the corners
-COARSE = 400  # px of the box from which on it may
-GUESS_REACH = 0.6  # roots of the visible area: about a thigh of a whole figure
+Annotation = dict[str, Any]
 
-
-class Visible(Protocol):
-    """What is needed of a figure; pixels of the picture."""
-
-    def keypoints(self, names: tuple[str, ...]) -> np.ndarray: ...
-    def shown(self, names: tuple[str, ...]) -> tuple[list[int], list[int]]: ...
+MIN_VISIBLE = 3  # visible keypoints without which a person is not labelled
+OUTLINE_TOLERANCE = 0.5  # px by which a simplified outline may leave the pixels'
+MIN_SIMPLIFIED = 400  # px^2 of the box from which on outlines are simplified
+GUESS_REACH = 0.6  # of the root of the visible area: about the length of a thigh
 
 
-def annotate(
-    figures: Sequence[Visible],
-    first: int,
+def annotate_figure(
+    figure: Figure,
+    owner: int,
     owners: np.ndarray,
     names: tuple[str, ...],
     *,
     errors: np.ndarray,
-    unlabelled: Sequence[bool],
-) -> list[Record]:
-    """COCO's records of the figures of which anything is to be seen.
+    labelled: bool,
+) -> Annotation | None:
+    """Return the annotation of a figure without ids, or None when nothing of it is visible.
 
-    ``owners`` is the canvas' owner map, in which the figures are ``first``, ``first + 1`` and so on;
-    ``errors`` ``(n, K, 2)`` shift the annotated positions, in roots of the visible area. Somebody of whom
-    fewer than ``FEWEST`` keypoints are in sight goes without keypoints.
+    ``owners`` is the canvas' owner map. ``errors`` ``(K,)`` move the annotated positions, in roots of the
+    visible area. When not ``labelled``, or with fewer than ``MIN_VISIBLE`` visible keypoints, no keypoint is
+    labelled.
     """
-    regions = {n: _region(owner_mask(owners, first + n)) for n in range(len(figures))}
-    found = {n: region for n, region in regions.items() if region}
-    if not found:
-        return []
-    seen = list(found)
-    numbers, roots = np.array(seen), np.array([region["area"] for region in found.values()]) ** 0.5
-    xy = np.stack([figures[n].keypoints(names) for n in seen])
-    own, parts = (np.array(t) for t in zip(*(figures[n].shown(names) for n in seen), strict=True))
-    v = visibility(xy, first + numbers, owners, own=own, parts=parts)
-    v = forget_unguessable(v, xy, reach=GUESS_REACH * roots, own=own)
-    too_few = (v == 2).sum(1) < min(FEWEST, len(names))
-    v[too_few | np.array(unlabelled)[numbers]] = 0
-    xy = (xy + errors[numbers] * roots[:, None, None]).round(2)
-    return [
-        _record(found[n], points, labels)
-        for n, points, labels in zip(seen, xy.tolist(), v.tolist(), strict=True)
-    ]
-
-
-def _record(region: Record, points: list[list[float]], labels: list[int]) -> Record:
-    keypoints = [t for (x, y), k in zip(points, labels, strict=True) for t in ((x, y, k) if k else (0, 0, 0))]
+    mask = owner_mask(owners, owner)
+    polygons = outline(mask)
+    if not polygons:
+        return None
+    area, box = _area_and_box(mask)
+    xy = figure.keypoints(names)
+    own, parts = figure.own_visibility(names)
+    v = visibility(xy, owner, owners, own=own, parts=parts)
+    v = unlabel_unguessable(v, xy, own=own, reach=GUESS_REACH * area**0.5)
+    if not labelled or (v == 2).sum() < min(MIN_VISIBLE, len(names)):
+        v = np.zeros_like(v)
+    placed = (xy + errors * area**0.5).round(2).tolist()
+    keypoints: list[float] = []
+    for point, label in zip(placed, v.tolist(), strict=True):
+        keypoints += (point.real, point.imag, label) if label else (0, 0, 0)
     return {
-        **region,
+        "segmentation": polygons,
+        "area": area,
+        "bbox": box,
         "iscrowd": 0,
-        "num_keypoints": sum(k > 0 for k in labels),
+        "num_keypoints": int((v > 0).sum()),
         "keypoints": keypoints,
         "category_id": 1,
     }
 
 
-def visibility(
-    xy: np.ndarray, numbers: np.ndarray, owners: np.ndarray, *, own: np.ndarray, parts: np.ndarray
-) -> np.ndarray:
-    """v ``(n, K)`` of keypoints ``xy`` ``(n, K, 2)``: 0 outside, 1 when something lies before it, 2 in sight.
-
-    ``numbers`` ``(n,)`` are the figures' in the map of ``owners``; ``own`` ``(n, K)`` is the v that a
-    figure's own body allows and ``parts`` ``(n, K)`` the parts that a keypoint lies on, as bits. In sight:
-    one of the nine pixels around it shows such a part.
-    """
-    height, width = owners.shape
-    inside = ((xy >= -0.5) & (xy <= (width - 0.5, height - 0.5))).all(-1)
-    x, y = np.rint(xy).astype(int).transpose(2, 0, 1)[..., None]
-    rows = (y + _AROUND[1]).clip(0, height - 1)
-    columns = (x + _AROUND[0]).clip(0, width - 1)
-    around = owners.take(rows * width + columns).astype(np.int64)
-    shows = (parts[..., None] >> (around & (MAX_PARTS - 1))) & 1
-    seen = ((around >> PART_BITS == numbers[:, None, None]) & (shows != 0)).any(-1)
-    return np.where(seen, own, np.minimum(own, 1)) * inside
-
-
-def forget_unguessable(v: np.ndarray, xy: np.ndarray, *, reach: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Unlabel what is hidden behind something else with nothing of the same figure in sight near by.
-
-    Annotators place a hidden keypoint when its neighbourhood tells where it must be. ``own`` ``(n, K)`` is
-    the v that the figure's own body would allow; ``reach`` ``(n,)`` in pixels. Somebody of whom nothing is
-    seen stays as they are.
-    """
-    seen = v == 2
-    who, which = np.nonzero((v == 1) & (own == 2) & seen.any(1, keepdims=True))
-    apart = xy[who] - xy[who, which][:, None]  # of each hidden one from all of the same figure
-    apart = np.sqrt((apart * apart).sum(-1))
-    lost = apart.min(1, where=seen[who], initial=np.inf) > reach[who]
-    v = v.copy()
-    v[who[lost], which[lost]] = 0
-    return v
-
-
-def owner_mask(owners: np.ndarray, owner: int) -> np.ndarray:
-    """Where an owner is to be seen: uint8, 0 or 255."""
-    return cv2.inRange(owners, owner << PART_BITS, (owner << PART_BITS) + MAX_PARTS - 1)
-
-
-_AROUND = np.array([(dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]).T
-
-
-def _region(mask: np.ndarray) -> Record | None:
-    """Polygons, box and area of what can be seen of a figure; coordinates as COCO's, pixel corners."""
-    x, y, w, h = cv2.boundingRect(mask)
-    if w == 0:
-        return None
-    crop = mask[y : y + h, x : x + w]
-    # doubled, so that outlines run a quarter pixel inside the border instead of half a pixel
-    double = cv2.resize(crop, (2 * w, 2 * h), interpolation=cv2.INTER_NEAREST)
-    outlines, _ = cv2.findContours(double, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if w * h >= COARSE:
-        outlines = [cv2.approxPolyDP(o, 2 * ROUGH, True) for o in outlines]
-    corner = (x + 0.25, y + 0.25)
-    polygons = [(o[:, 0] / 2 + corner).ravel().tolist() for o in outlines if len(o) > 2]
-    area, box = float(cv2.countNonZero(crop)), [float(x), float(y), float(w), float(h)]
-    return {"segmentation": polygons, "area": area, "bbox": box} if polygons else None
-
-
-def annotate_crowd(owners: np.ndarray, owner: int, keypoints: int) -> Record | None:
-    """COCO's record of a crowd: run lengths, no keypoints; None when it is hidden."""
+def annotate_crowd(owners: np.ndarray, owner: int, num_keypoints: int) -> Annotation | None:
+    """Return the annotation of a crowd without ids: an RLE and no keypoints; None when it is hidden."""
     mask = owner_mask(owners, owner)
-    x, y, w, h = cv2.boundingRect(mask)
-    if w == 0:
+    if not mask.any():
         return None
+    area, box = _area_and_box(mask)
     return {
         "segmentation": {"size": list(mask.shape), "counts": run_lengths(mask > 0)},
-        "area": float(cv2.countNonZero(mask)),
-        "bbox": [float(x), float(y), float(w), float(h)],
+        "area": area,
+        "bbox": box,
         "iscrowd": 1,
         "num_keypoints": 0,
-        "keypoints": [0] * (3 * keypoints),
+        "keypoints": [0] * (3 * num_keypoints),
         "category_id": 1,
     }
 
 
+def visibility(
+    xy: np.ndarray, owner: int, owners: np.ndarray, *, own: np.ndarray, parts: np.ndarray
+) -> np.ndarray:
+    """Return v ``(K,)`` of an owner's keypoints ``xy`` ``(K,)``: 0 outside, 1 covered, 2 visible.
+
+    ``own`` and ``parts`` are those of :meth:`Figure.own_visibility`. A keypoint is visible when one of the
+    nine pixels around it shows one of its parts.
+    """
+    height, width = owners.shape
+    x, y = xy.real, xy.imag
+    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    rows = np.rint(y).astype(int)[:, None] + _AROUND_Y
+    columns = np.rint(x).astype(int)[:, None] + _AROUND_X
+    around = owners.ravel()[np.ravel_multi_index((rows, columns), owners.shape, mode="clip")].astype(int)
+    shows = (parts[:, None] >> (around % MAX_PARTS)) & 1
+    visible = ((around >> PART_BITS == owner) & (shows != 0)).any(-1)
+    return np.where(visible, own, np.minimum(own, 1)) * inside
+
+
+_AROUND_X, _AROUND_Y = (t.ravel() for t in np.meshgrid((-1, 0, 1), (-1, 0, 1)))
+
+
+def unlabel_unguessable(v: np.ndarray, xy: np.ndarray, *, own: np.ndarray, reach: float) -> np.ndarray:
+    """Return v with 0 for covered keypoints that have no visible one of the same figure within ``reach``.
+
+    Annotators place a covered keypoint when its neighbourhood tells where it must be. Keypoints that the
+    figure's own body hides (``own`` below 2) stay labelled, and so does a figure of which nothing is visible.
+    """
+    visible = v == 2
+    if not visible.any():
+        return v
+    distance = abs(xy[:, None] - xy[visible]).min(1)
+    return np.where((v == 1) & (own == 2) & (distance > reach), 0, v)
+
+
+def outline(mask: np.ndarray) -> list[list[float]]:
+    """Return polygons x0, y0, x1, ... around the pixels of a mask; as in COCO, they count from corners.
+
+    They run a quarter of a pixel inside the pixels' border. Outlines of large masks are simplified, and those
+    of which only a line is left are dropped.
+    """
+    x, y, w, h = cv2.boundingRect(mask)
+    if not w:
+        return []
+    # OpenCV's outlines run through pixel centres, half a pixel inside; of the doubled mask, a quarter
+    double = cv2.resize(mask[y : y + h, x : x + w], (2 * w, 2 * h), interpolation=cv2.INTER_NEAREST)
+    outlines, _ = cv2.findContours(double, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if w * h >= MIN_SIMPLIFIED:
+        outlines = [cv2.approxPolyDP(o, 2 * OUTLINE_TOLERANCE, True) for o in outlines]
+    return [(o[:, 0] / 2 + (x + 0.25, y + 0.25)).ravel().tolist() for o in outlines if len(o) > 2]
+
+
+def _area_and_box(mask: np.ndarray) -> tuple[float, list[float]]:
+    return float(cv2.countNonZero(mask)), [float(side) for side in cv2.boundingRect(mask)]
+
+
 def run_lengths(mask: np.ndarray) -> list[int]:
-    """COCO's uncompressed RLE of a mask: column by column, zeros first.
+    """Return COCO's uncompressed RLE of a mask: column by column, zeros first.
 
     >>> run_lengths(np.array([[0, 1], [1, 1]], bool))
     [1, 3]

@@ -1,18 +1,22 @@
-"""What people wear: skin, hair and clothes as RGB tuples, drawn at random."""
+"""What a person looks like: skin, hair and clothes, drawn at random."""
 
 from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
 from pafpose.synthetic.canvas import Colour
 
-BALD, SHORT, BOB, LONG, CAP = range(5)
-STRIPES, PRINT, JACKET, BUTTONS, SPOTS, HOOPS = range(3, 9)  # below: plain
-TROUSERS, SHORTS, SKIRT = range(3)
+Hair = Literal["bald", "short", "bob", "long", "cap"]
+Pattern = Literal["plain", "stripes", "print", "jacket", "buttons", "spots", "hoops"]
+Sleeves = Literal["none", "short", "long"]
+Legwear = Literal["trousers", "shorts", "skirt"]
 
+_PATTERNS: tuple[Pattern, ...] = ("plain", "plain", "plain", "stripes", "print", "jacket", "buttons", "spots",
+                                  "hoops")  # fmt: skip
 _SKINS: tuple[Colour, ...] = ((255, 219, 186), (241, 194, 152), (224, 172, 115), (198, 134, 92),
                               (141, 88, 54), (96, 60, 40), (232, 184, 148))  # fmt: skip
 _HAIRS: tuple[Colour, ...] = ((24, 18, 16), (58, 38, 26), (98, 64, 36), (190, 150, 86), (140, 70, 34),
@@ -20,46 +24,49 @@ _HAIRS: tuple[Colour, ...] = ((24, 18, 16), (58, 38, 26), (98, 64, 36), (190, 15
 _SHOES: tuple[Colour, ...] = ((30, 28, 28), (235, 235, 232), (110, 70, 40), (150, 30, 40), (40, 60, 120))
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
-class Look:
-    """Colours and cuts of one person's skin, hair and clothes."""
+class Appearance:
+    """Colours and styles of one person; every colour is RGB, 0 to 255."""
 
     skin: Colour
     hair: Colour
-    hair_style: int
+    hair_style: Hair
     top: Colour
-    second: Colour
-    pattern: int
-    sleeve: int  # 0 none, 1 short, 2 long
+    accent: Colour  # of the pattern, the jacket, the cap and the rucksack
+    pattern: Pattern
+    sleeves: Sleeves
     bottom: Colour
-    cut: int
+    legwear: Legwear
     shoes: Colour
-    bag: bool
+    rucksack: bool
 
 
-def sample_look(rng: np.random.Generator) -> Look:
-    """Clothes of one person; bright and muted colours alike."""
+def sample_appearance(rng: np.random.Generator) -> Appearance:
+    """Draw the appearance of one person; clothes are bright and muted alike."""
     u = rng.random(20).tolist()
-    return Look(
-        skin=_near(_SKINS, u[3], u[:3]),
-        hair=_near(_HAIRS, u[13], u[:3]),
-        hair_style=_pick(u[14], (0.06, 0.5, 0.68, 0.88)),
+    return Appearance(
+        skin=_vary(_SKINS, u[3], u[:3]),
+        hair=_vary(_HAIRS, u[13], u[:3]),
+        hair_style=_choose(u[14], (0.06, 0.5, 0.68, 0.88), get_args(Hair)),
         top=_cloth(u[4], u[5], u[6]),
-        second=_cloth(u[7], u[8], u[9]),
-        pattern=int(u[15] * 9),
-        sleeve=_pick(u[16], (0.1, 0.55)),
+        accent=_cloth(u[7], u[8], u[9]),
+        pattern=_PATTERNS[int(u[15] * len(_PATTERNS))],
+        sleeves=_choose(u[16], (0.1, 0.55), get_args(Sleeves)),
         bottom=_cloth(u[10], u[11] * 0.6, u[12] * 0.8),
-        cut=_pick(u[17], (0.7, 0.88)),
-        shoes=_near(_SHOES, u[18], u[:3]),
-        bag=u[19] < 0.12,
+        legwear=_choose(u[17], (0.7, 0.88), get_args(Legwear)),
+        shoes=_vary(_SHOES, u[18], u[:3]),
+        rucksack=u[19] < 0.12,
     )
 
 
-def _pick(u: float, bounds: tuple[float, ...]) -> int:
-    return sum(u > bound for bound in bounds)
+def _choose(u: float, bounds: tuple[float, ...], options: tuple[T, ...]) -> T:
+    return options[sum(u > bound for bound in bounds)]
 
 
-def _near(palette: tuple[Colour, ...], u: float, shift: list[float]) -> Colour:
+def _vary(palette: tuple[Colour, ...], u: float, shift: list[float]) -> Colour:
     red, green, blue = palette[int(u * len(palette))]
     return (red + 24 * shift[0] - 12, green + 24 * shift[1] - 12, blue + 24 * shift[2] - 12)
 

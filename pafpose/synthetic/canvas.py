@@ -1,16 +1,15 @@
-"""A picture under construction and, beside it, who owns every pixel. Points are in pixels of the picture.
+"""A picture being drawn and, beside it, the owner of every pixel.
 
-Small arrays would cost more than the drawing. So colours are tuples, shapes are a handful of numbers, and a
-canvas keeps what it was told to draw until somebody looks at it: outlines of one kind are then made together.
+Points are complex numbers x + iy in pixels of the picture. Outlines are integer arrays (n, 2) in the fixed
+point of OpenCV, sixteenths of a pixel.
 """
 
 from __future__ import annotations
 
+import cmath
 import functools
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -18,120 +17,48 @@ import numpy as np
 from pafpose.errors import PafposeError
 
 Colour = tuple[float, float, float]
-Point = Sequence[float]
-# makes the outlines of n shapes of a kind, OpenCV's fixed-point integers, from their numbers (n, m)
-Kind = Callable[[np.ndarray], Iterable[np.ndarray]]
-Shape = tuple[Kind, tuple[float, ...]]
+Points = TypeVar("Points", complex, np.ndarray)
 
 PART_BITS = 6
 MAX_PARTS = 1 << PART_BITS
 MAX_OWNERS = (1 << (16 - PART_BITS)) - 1
 _SHIFT = 4
-FIXED = float(1 << _SHIFT)
-_T = np.linspace(-np.pi / 2, np.pi / 2, 6)
-_ARC_X = np.concatenate([np.cos(_T), -np.cos(_T)])  # along the limb: round its far end, then its near end
-_ARC_Y = np.concatenate([np.sin(_T), -np.sin(_T)])
-_FAR = np.repeat([1.0, 0.0], 6)
-_ARC = np.stack(
-    [_ARC_X * _FAR, _ARC_Y * _FAR, _ARC_X * (1 - _FAR), _ARC_Y * (1 - _FAR), _FAR, np.ones(12)], -1
-)
+_FIXED = 1 << _SHIFT
 
 
 class Canvas:
-    """``image`` uint8 RGB and ``owner`` uint16: owner number and part; nobody owns 0, objects own 1."""
+    """An RGB picture ``image`` (S, S, 3) uint8, and who owns each pixel: ``owners`` (S, S) uint16.
+
+    The owner map holds :func:`owner_tag`, or 0 where nobody is.
+    """
 
     def __init__(self, image: np.ndarray) -> None:
         self.size = len(image)
-        self._image = image
-        self._owner = np.zeros(image.shape[:2], np.uint16)
-        self._numbers: dict[Kind, list[tuple[float, ...]]] = defaultdict(list)  # of the shapes to draw
-        self._steps: list[tuple[Any, Any, Any]] = []
+        self.image = image
+        self.owners = np.zeros(image.shape[:2], np.uint16)
 
-    @property
-    def image(self) -> np.ndarray:
-        """The picture with everything drawn so far."""
-        self._draw()
-        return self._image
-
-    @image.setter
-    def image(self, image: np.ndarray) -> None:
-        self._draw()
-        self._image = image
-
-    @property
-    def owner(self) -> np.ndarray:
-        """Who owns every pixel, by everything drawn so far."""
-        self._draw()
-        return self._owner
-
-    def fill(self, shape: Shape | np.ndarray, colour: Colour, tag: int | None = None) -> None:
-        """Fill a convex shape or outline; ``tag`` also makes it the owner of its pixels."""
-        if type(shape) is tuple:
-            kind, numbers = shape
-            self._numbers[kind].append(numbers)
-            self._steps.append((kind, colour, tag))
-        else:
-            self._steps.append((shape, colour, tag))
+    def fill(self, outline: np.ndarray, colour: Colour, tag: int | None = None) -> None:
+        """Fill a convex outline; ``tag`` also makes an owner of its pixels."""
+        cv2.fillConvexPoly(self.image, outline, colour, cv2.LINE_AA, _SHIFT)
+        if tag is not None:
+            cv2.fillConvexPoly(self.owners, outline, (tag,), cv2.LINE_8, _SHIFT)
 
     def fill_any(self, outline: np.ndarray, colour: Colour) -> None:
-        """Fill an outline that need not be convex; it owns nothing."""
-        self._steps.append((None, cv2.fillPoly, ([outline], colour, cv2.LINE_AA, _SHIFT)))
+        """Fill an outline that need not be convex."""
+        cv2.fillPoly(self.image, [outline], colour, cv2.LINE_AA, _SHIFT)
 
-    def line(self, a: Point, b: Point, colour: Colour, width: float = 1) -> None:
-        """A stroke of at least one pixel that owns nothing."""
-        p, q = (round(a[0] * FIXED), round(a[1] * FIXED)), (round(b[0] * FIXED), round(b[1] * FIXED))
-        self._steps.append((None, cv2.line, (p, q, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)))
+    def fill_pixels(self, first: tuple[int, int], last: tuple[int, int], colour: Colour) -> None:
+        """Fill the rectangle of pixels from ``first`` to ``last``, both included."""
+        cv2.rectangle(self.image, first, last, colour, -1)
 
-    def rectangle(self, a: tuple[int, int], b: tuple[int, int], colour: Colour) -> None:
-        """Fill the pixels from corner ``a`` to corner ``b``, both included; they own nothing."""
-        self._steps.append((None, cv2.rectangle, (a, b, colour, -1)))
-
-    def _draw(self) -> None:
-        """Carry out what was kept, in its order."""
-        steps, self._steps = self._steps, []
-        made = {kind: iter(kind(np.array(numbers))) for kind, numbers in self._numbers.items()}
-        self._numbers.clear()
-        image, owner, fill, smooth, sharp = (
-            self._image,
-            self._owner,
-            cv2.fillConvexPoly,
-            cv2.LINE_AA,
-            cv2.LINE_8,
-        )
-        for shape, colour, tag in steps:
-            if shape is None:
-                colour(image, *tag)  # another function of OpenCV and its arguments
-                continue
-            outline = next(made[shape]) if shape.__class__ is not np.ndarray else shape
-            fill(image, outline, colour, smooth, _SHIFT)
-            if tag is not None:
-                fill(owner, outline, (tag,), sharp, _SHIFT)
-
-
-def shade(colour: Colour, factor: float, add: float = 0.0) -> Colour:
-    """A darker or lighter colour; OpenCV cuts off beyond 0 to 255."""
-    red, green, blue = colour
-    return (red * factor + add, green * factor + add, blue * factor + add)
-
-
-def towards(a: Point, b: Point, share: float) -> Point:
-    """The point on the way from ``a`` to ``b``."""
-    return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share)
-
-
-def blend(a: Point, weight: float, b: Point, other: float) -> Point:
-    """The sum of two points by their weights."""
-    return (a[0] * weight + b[0] * other, a[1] * weight + b[1] * other)
-
-
-def to_fixed(points: np.ndarray) -> np.ndarray:
-    """Points as OpenCV's fixed-point integers."""
-    points = points * FIXED
-    return np.rint(points, out=points).astype(np.int32)
+    def line(self, a: complex, b: complex, colour: Colour, width: float = 1) -> None:
+        """Draw a line of at least one pixel."""
+        start, end = ((round(p.real * _FIXED), round(p.imag * _FIXED)) for p in (a, b))
+        cv2.line(self.image, start, end, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 
 def owner_tag(owner: int, part: int = 0) -> int:
-    """Value of the owner map for a part of an owner."""
+    """Return the value in the owner map for a part of an owner."""
     if not (0 < owner <= MAX_OWNERS and 0 <= part < MAX_PARTS):
         raise PafposeError(
             f"owner {owner}, part {part}: a picture holds at most {MAX_OWNERS} figures of {MAX_PARTS} "
@@ -140,80 +67,62 @@ def owner_tag(owner: int, part: int = 0) -> int:
     return (owner << PART_BITS) | part
 
 
-def capsules(a: np.ndarray, b: np.ndarray, ra: np.ndarray, rb: np.ndarray) -> np.ndarray:
-    """Outlines ``(n, 12, 2)`` of tapered limbs from ``a`` to ``b`` ``(n, 2)`` with end radii ``(n,)``."""
-    axis = b - a
-    axis /= np.sqrt((axis * axis).sum(1, keepdims=True)) + 1e-9
-    radius = ra[:, None] + (rb - ra)[:, None] * _FAR
-    out = np.empty((len(a), 12, 2))
-    along, across = radius * _ARC_X, radius * _ARC_Y
-    ax, ay = axis[:, :1], axis[:, 1:]
-    out[:, :, 0] = a[:, :1] + (b - a)[:, :1] * _FAR + along * ax - across * ay
-    out[:, :, 1] = a[:, 1:] + (b - a)[:, 1:] * _FAR + along * ay + across * ax
-    return to_fixed(out)
+def owner_mask(owners: np.ndarray, owner: int) -> np.ndarray:
+    """Return where an owner can be seen: uint8, 0 or 255."""
+    return cv2.inRange(owners, owner << PART_BITS, (owner << PART_BITS) + MAX_PARTS - 1)
 
 
-def capsule(a: Point, b: Point, ra: float, rb: float) -> Shape:
-    """One tapered limb, of 12 points."""
-    x, y = (b[0] - a[0]) * FIXED, (b[1] - a[1]) * FIXED
-    scale = FIXED / (math.hypot(x, y) + 1e-9)
-    c, s = x * scale, y * scale
-    ends = (c * rb, s * rb, -s * rb, c * rb, c * ra, s * ra, -s * ra, c * ra)
-    return _capsules, (*ends, x, y, a[0] * FIXED, a[1] * FIXED)
+def shade(colour: Colour, factor: float, add: float = 0.0) -> Colour:
+    """Return a darker or lighter colour; OpenCV clips it to 0 to 255."""
+    red, green, blue = colour
+    return (red * factor + add, green * factor + add, blue * factor + add)
 
 
-def _capsules(numbers: np.ndarray) -> np.ndarray:
-    out = _ARC @ numbers.reshape(-1, 6, 2)
-    return np.rint(out, out=out).astype(np.int32)
+def towards(a: complex, b: complex, share: float) -> complex:
+    """Return the point at ``share`` of the way from ``a`` to ``b``."""
+    return a + (b - a) * share
 
 
-def ellipse(centre: Point, rx: float, ry: float, angle: float = 0.0, points: int = 16) -> Shape:
-    """An ellipse of ``points`` points, turned by ``angle`` radians."""
-    c, s = math.cos(angle), math.sin(angle)
-    middle = (centre[0] * FIXED + 0.5, centre[1] * FIXED + 0.5)
-    return _ellipses(points), (rx * c, rx * s, -ry * s, ry * c, *middle)
+def polygon(*points: complex) -> np.ndarray:
+    """Return the outline with these corners."""
+    return _to_fixed(np.array(points))
 
 
-@functools.cache
-def _ellipses(points: int) -> Kind:
-    circle_and_one = np.concatenate([_circle(points), np.ones((points, 1))], 1)
-
-    def outlines(numbers: np.ndarray) -> np.ndarray:
-        """Turned, stretched and moved by one product."""
-        out = circle_and_one @ numbers.reshape(-1, 3, 2)
-        return np.floor(out, out=out).astype(np.int32)
-
-    return outlines
+def rectangle(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
+    """Return the outline of an upright rectangle."""
+    return polygon(complex(x0, y0), complex(x1, y0), complex(x1, y1), complex(x0, y1))
 
 
-@functools.cache
-def _circle(points: int) -> np.ndarray:
-    t = np.arange(points) * (2 * np.pi / points)
-    return np.stack([np.cos(t), np.sin(t)], -1) * FIXED
+def ellipse(centre: complex, rx: float, ry: float, angle: float = 0.0, corners: int = 16) -> np.ndarray:
+    """Return the outline of an ellipse turned by ``angle`` radians, as a polygon."""
+    turn, circle = cmath.rect(1, angle), _circle(corners)
+    return _to_fixed(centre + turn * rx * circle.real + 1j * turn * ry * circle.imag)
 
 
-def hull(centres: Sequence[Point], radii: Sequence[float]) -> Shape:
-    """Convex outline around four circles."""
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = centres
-    return _hulls, (ax, ay, bx, by, cx, cy, dx, dy, *radii)
+def hull(centres: Sequence[complex], radii: Sequence[float]) -> np.ndarray:
+    """Return the convex outline around some circles."""
+    rims = np.array(centres)[:, None] + np.array(radii)[:, None] * _circle(10)
+    return cv2.convexHull((rims.ravel() * _FIXED).view(np.float64).astype(np.int32).reshape(-1, 2))
 
 
-def _hulls(numbers: np.ndarray) -> list[np.ndarray]:
-    centres, radii = numbers[:, :8].reshape(-1, 4, 1, 2), numbers[:, 8:, None, None]
-    rims = (centres * FIXED + radii * _circle(10)).astype(np.int32).reshape(len(numbers), -1, 2)
-    return [cv2.convexHull(rim) for rim in rims]
+def capsule(a: Points, b: Points, ra: float | np.ndarray, rb: float | np.ndarray) -> np.ndarray:
+    """Return the outline ``(12, 2)`` of a tapered limb from ``a`` to ``b``, of radii ``ra`` and ``rb`` there.
 
-
-def polygon(*points: Point) -> Shape:
-    """A convex shape by its corners."""
-    return _polygons(len(points)), tuple(t for point in points for t in point)
+    Arrays ``(n, 1)`` give outlines ``(n, 12, 2)``.
+    """
+    along = (b - a) / (abs(b - a) + 1e-9)
+    cap = along * _HALF_CIRCLE
+    return _to_fixed(np.concatenate([b + rb * cap, a - ra * cap], -1))
 
 
 @functools.cache
-def _polygons(corners: int) -> Kind:
-    return lambda numbers: to_fixed(numbers.reshape(-1, corners, 2))
+def _circle(corners: int) -> np.ndarray:
+    return np.exp(2j * np.pi / corners * np.arange(corners))
 
 
-def quad(x0: float, y0: float, x1: float, y1: float) -> Shape:
-    """An upright rectangle."""
-    return _polygons(4), (x0, y0, x1, y0, x1, y1, x0, y1)
+_HALF_CIRCLE = np.exp(1j * np.linspace(-np.pi / 2, np.pi / 2, 6))
+
+
+def _to_fixed(points: np.ndarray) -> np.ndarray:
+    """Return complex points (..., n) as OpenCV's integers (..., n, 2)."""
+    return np.rint(points[..., None].view(np.float64) * _FIXED).astype(np.int32)

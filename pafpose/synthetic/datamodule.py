@@ -1,4 +1,4 @@
-"""SyntheticDataModule: pictures drawn on first use, then read like any other COCO-style folder."""
+"""SyntheticDataModule: pictures drawn on first use, then read like any other folder in COCO's layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pafpose.synthetic.write import dataset_fingerprint, write_dataset
 
 
 class SyntheticDataModule(FolderDataModule):
-    """Synthetic people under ``root/<fingerprint>``: other settings get another folder."""
+    """Synthetic people in ``root/<fingerprint>``, so that other settings get another folder."""
 
     def __init__(
         self,
@@ -21,15 +21,17 @@ class SyntheticDataModule(FolderDataModule):
         skeleton: Skeleton,
         root: str,
         generator_workers: int | None = None,
-        **reading: Any,  # keys of SyntheticSettings, and of FolderDataModule
+        **keys: Any,  # of SyntheticSettings and of FolderDataModule
     ) -> None:
         names = {field.name for field in fields(SyntheticSettings)}
-        drawing = {key: reading.pop(key) for key in list(reading) if key in names}
-        self.settings = SyntheticSettings(**drawing)
+        self.settings = SyntheticSettings(**{key: value for key, value in keys.items() if key in names})
         self.generator_workers = generator_workers
-        folder = Path(root) / dataset_fingerprint(self.settings, skeleton)
-        super().__init__(skeleton=skeleton, root=str(folder), **reading)
+        super().__init__(
+            skeleton=skeleton,
+            root=str(Path(root) / dataset_fingerprint(self.settings, skeleton)),
+            **{key: value for key, value in keys.items() if key not in names},
+        )
 
     def prepare_data(self) -> None:
-        """Draw the pictures unless they are there; safe to call again and from several processes."""
+        """Draw the pictures unless they are there; several processes may call it, and repeatedly."""
         write_dataset(self.root, self.settings, skeleton=self.skeleton, workers=self.generator_workers)

@@ -1,119 +1,97 @@
-"""Heads: face, ears and hair, which tell front from back and so left from right."""
+"""Drawing heads: face, ears and hair, which tell front from back and so left from right."""
 
 from __future__ import annotations
 
-import math
-from typing import Protocol
+import cmath
 
-from pafpose.synthetic.appearance import BALD, BOB, CAP, SHORT, Look
-from pafpose.synthetic.body import SIDES, J
-from pafpose.synthetic.canvas import Canvas, Point, capsule, ellipse, shade
-
-
-class Wearer(Protocol):
-    """What is needed of a person."""
-
-    depth: list[float]  # of the joints, in stature units
-    face: list[float]  # direction of the face: right, down, towards the viewer
-    head: float
-    scale: float
-    look: Look
-    detail: bool
-
-    @property
-    def points(self) -> list[Point]: ...  # pixels of the joints
+from pafpose.synthetic.appearance import Appearance
+from pafpose.synthetic.body import SIDES, Body
+from pafpose.synthetic.canvas import Canvas, capsule, ellipse, shade
 
 
-def draw_head(person: Wearer, canvas: Canvas, tag: int) -> None:
-    """Skull and face, then the hair on top."""
-    look, (fx, fy, fz) = person.look, person.face
-    (cx, cy), (tx, ty) = person.points[J["head_centre"]], person.points[J["top_head"]]
-    half = person.head * person.scale
-    tilt = math.atan2(tx - cx, cy - ty)
-    width = (0.76 + 0.12 * (1 - abs(fz))) * half  # a head is deeper than wide
-    canvas.fill(ellipse((cx, cy), width, half, tilt), shade(look.skin, 0.8), tag)
-    if fz > -0.5:
-        inner = (cx + fx * 0.16 * half, cy + fy * 0.16 * half)
-        canvas.fill(ellipse(inner, 0.82 * width, 0.86 * half, tilt), look.skin)
-    if look.hair_style != BALD:
-        _draw_hair(person, canvas, tag, size=(half, width), tilt=tilt)
-    if person.detail:
-        _draw_ears(person, canvas, half)
-        _draw_face(person, canvas, half)
+def draw_head(canvas: Canvas, body: Body, look: Appearance, tag: int, *, detail: bool) -> None:
+    """Draw skull, face and hair; ``detail`` adds ears, eyes, nose and mouth."""
+    centre, half = body.points["head_centre"], body.head * body.scale
+    tilt = cmath.phase((body.points["top_head"] - centre) * 1j)
+    width = (0.76 + 0.12 * (1 - abs(body.face_front))) * half  # a head is deeper than wide
+    canvas.fill(ellipse(centre, width, half, tilt), shade(look.skin, 0.8), tag)
+    if body.face_front > -0.5:
+        canvas.fill(ellipse(centre + body.face * 0.16 * half, 0.82 * width, 0.86 * half, tilt), look.skin)
+    if look.hair_style != "bald":
+        _draw_hair(canvas, body, look, tag, width=width, tilt=tilt)
+    if detail:
+        _draw_ears(canvas, body, look)
+        _draw_face(canvas, body, look)
 
 
-def draw_long_hair(person: Wearer, canvas: Canvas, tag: int) -> None:
-    """Long hair down to the shoulders: behind the trunk in front views, over it from behind."""
-    (cx, cy), (nx, ny) = person.points[J["head_centre"]], person.points[J["neck"]]
-    half = person.head * person.scale
-    fx, fy = person.face[0] * half, person.face[1] * half
-    top, low = (
-        (cx - 0.2 * fx, cy - 0.2 * fy),
-        (0.78 * nx + 0.22 * cx - 0.5 * fx, 0.78 * ny + 0.22 * cy - 0.5 * fy),
-    )
-    canvas.fill(capsule(top, low, 0.92 * half, 0.78 * half), shade(person.look.hair, 0.85), tag)
+def draw_long_hair(canvas: Canvas, body: Body, look: Appearance, tag: int) -> None:
+    """Draw hair down to the shoulders."""
+    centre, half = body.points["head_centre"], body.head * body.scale
+    top = centre - 0.2 * half * body.face
+    low = 0.78 * body.points["neck"] + 0.22 * centre - 0.5 * half * body.face
+    canvas.fill(capsule(top, low, 0.92 * half, 0.78 * half), shade(look.hair, 0.85), tag)
 
 
-def _draw_hair(person: Wearer, canvas: Canvas, tag: int, *, size: tuple[float, float], tilt: float) -> None:
-    """The cap of hair: above the brow in front, down to the nape from behind."""
-    look, (fx, fy, fz), (half, width) = person.look, person.face, size
-    (cx, cy), (tx, ty) = person.points[J["head_centre"]], person.points[J["top_head"]]
-    ux, uy = tx - cx, ty - cy
-    colour = look.hair if look.hair_style != CAP else look.second
-    if fz > 0:
-        lift, back = 0.42, 0.42 if look.hair_style != CAP else 0.1
-        rx, ry = width * (1.04 - 0.12 * (1 - fz)), 0.66 * half
+def _draw_hair(canvas: Canvas, body: Body, look: Appearance, tag: int, *, width: float, tilt: float) -> None:
+    """Draw the hair on the skull: above the brow in front, down to the nape behind."""
+    centre, half, front = body.points["head_centre"], body.head * body.scale, body.face_front
+    up = body.points["top_head"] - centre
+    cap = look.hair_style == "cap"
+    colour = look.accent if cap else look.hair
+    if front > 0:
+        lift, back = 0.42, 0.1 if cap else 0.42
+        rx, ry = width * (1.04 - 0.12 * (1 - front)), 0.66 * half
     else:
-        lift, back = 0.42 + 0.3 * fz, 0.42 + 0.3 * fz
-        rx, ry = width * 1.06, (0.66 - 0.26 * fz) * half
-    centre = (cx + lift * ux - back * half * fx, cy + lift * uy - back * half * fy)
-    canvas.fill(ellipse(centre, rx, ry, tilt), colour, tag)
-    if look.hair_style == BOB:
-        _draw_bob(person, canvas, tag, half)
-    elif look.hair_style == CAP and fz > -0.3:
-        peak = (cx + 0.3 * ux + fx * half * 0.9, cy + 0.3 * uy + fy * half * 0.9)
+        lift = back = 0.42 + 0.3 * front
+        rx, ry = width * 1.06, (0.66 - 0.26 * front) * half
+    canvas.fill(ellipse(centre + lift * up - back * half * body.face, rx, ry, tilt), colour, tag)
+    if look.hair_style == "bob":
+        _draw_bob(canvas, body, look, tag)
+    elif cap and front > -0.3:
+        peak = centre + 0.3 * up + 0.9 * half * body.face
         canvas.fill(ellipse(peak, 0.7 * half, 0.2 * half, tilt), shade(colour, 0.6), tag)
 
 
-def _draw_bob(person: Wearer, canvas: Canvas, tag: int, half: float) -> None:
-    """Hair over the ears."""
-    cx, cy = person.points[J["head_centre"]]
-    fx, fy = person.face[0] * half, person.face[1] * half
+def _draw_bob(canvas: Canvas, body: Body, look: Appearance, tag: int) -> None:
+    """Draw hair over the ears."""
+    half = body.head * body.scale
     for side in SIDES:
-        if person.depth[J[f"{side}_ear"]] > person.depth[J["head_centre"]] - 0.9 * person.head:
-            ex, ey = person.points[J[f"{side}_ear"]]
-            centre = (0.8 * ex + 0.2 * cx - 0.25 * fx, 0.8 * ey + 0.2 * cy - 0.25 * fy)
-            canvas.fill(ellipse(centre, 0.26 * half, 0.72 * half, 0, 12), person.look.hair, tag)
+        if _in_front(body, f"{side}_ear", -0.9):
+            ear = 0.8 * body.points[f"{side}_ear"] + 0.2 * body.points["head_centre"]
+            lock = ellipse(ear - 0.25 * half * body.face, 0.26 * half, 0.72 * half, corners=12)
+            canvas.fill(lock, look.hair, tag)
 
 
-def _draw_ears(person: Wearer, canvas: Canvas, half: float) -> None:
-    if person.look.hair_style not in (BALD, SHORT, CAP):
+def _draw_ears(canvas: Canvas, body: Body, look: Appearance) -> None:
+    if look.hair_style not in ("bald", "short", "cap"):
         return
+    half = body.head * body.scale
     for side in SIDES:
-        ear = J[f"{side}_ear"]
-        if person.depth[ear] > person.depth[J["head_centre"]] - 0.35 * person.head:
-            outline = ellipse(person.points[ear], 0.17 * half, 0.24 * half, 0, 10)
-            canvas.fill(outline, shade(person.look.skin, 0.72))
+        if _in_front(body, f"{side}_ear", -0.35):
+            ear = ellipse(body.points[f"{side}_ear"], 0.17 * half, 0.24 * half, corners=10)
+            canvas.fill(ear, shade(look.skin, 0.72))
 
 
-def _draw_face(person: Wearer, canvas: Canvas, half: float) -> None:
-    """Eyes, brows, nose and mouth where they face the viewer."""
-    look, fz = person.look, person.face[2]
+def _draw_face(canvas: Canvas, body: Body, look: Appearance) -> None:
+    """Draw eyes, brows, nose and mouth where they face the viewer."""
+    half = body.head * body.scale
     for side in SIDES:
-        eye = J[f"{side}_eye"]
-        if person.depth[eye] > person.depth[J["head_centre"]] + 0.12 * person.head:
-            x, y = person.points[eye]
-            r = max(0.17 * half, 0.6)
-            canvas.fill(ellipse((x, y), r, 0.72 * r, 0, 8), (244, 244, 240))
-            canvas.fill(ellipse((x, y), 0.55 * r, 0.62 * r, 0, 8), (28, 24, 30))
-            if half < 6:
-                continue  # brows would be specks
-            brow = y - 0.22 * half
-            canvas.line((x - r, brow), (x + r, brow), shade(look.hair, 0.7), 0.07 * half)
-    if fz > -0.15:
-        (cx, cy), (nx, ny) = person.points[J["head_centre"]], person.points[J["nose"]]
-        bridge = (0.75 * cx + 0.25 * nx, 0.75 * cy + 0.25 * ny - 0.1 * half)
-        canvas.fill(capsule(bridge, (nx, ny), 0.05 * half, 0.13 * half), shade(look.skin, 0.74))
-    if fz > 0.05:
-        (mx, my), wide = person.points[J["mouth"]], 0.26 * half * fz
-        canvas.line((mx - wide, my), (mx + wide, my), (150, 60, 62), 0.1 * half)
+        if _in_front(body, f"{side}_eye", 0.12):
+            eye, r = body.points[f"{side}_eye"], max(0.17 * half, 0.6)
+            canvas.fill(ellipse(eye, r, 0.72 * r, corners=8), (244, 244, 240))
+            canvas.fill(ellipse(eye, 0.55 * r, 0.62 * r, corners=8), (28, 24, 30))
+            if half >= 6:  # smaller brows would be specks
+                brow = eye - 0.22j * half
+                canvas.line(brow - r, brow + r, shade(look.hair, 0.7), 0.07 * half)
+    if body.face_front > -0.15:
+        nose = body.points["nose"]
+        bridge = 0.75 * body.points["head_centre"] + 0.25 * nose - 0.1j * half
+        canvas.fill(capsule(bridge, nose, 0.05 * half, 0.13 * half), shade(look.skin, 0.74))
+    if body.face_front > 0.05:
+        mouth, wide = body.points["mouth"], 0.26 * half * body.face_front
+        canvas.line(mouth - wide, mouth + wide, (150, 60, 62), 0.1 * half)
+
+
+def _in_front(body: Body, joint: str, by: float) -> bool:
+    """Return whether a joint is nearer than the head's centre by more than ``by`` halves of the head."""
+    return body.depth[joint] > body.depth["head_centre"] + by * body.head

@@ -1,6 +1,7 @@
-"""What bodies do: a table of poses as joint angles in degrees, and random draws from it.
+"""Poses as joint angles: a table of common ones, and random draws around it.
 
-Flexion is forwards, abduction outwards; elbows bend forwards at twist 0 and inwards at twist 90.
+Positive hip and arm angles swing forwards, splay and raise outwards. Elbows bend forwards at a twist of 0 and
+inwards at a twist of 90 degrees.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ COLUMN = {name: i for i, name in enumerate(ANGLES)}
 
 _HANG = (4, 10, 25, 15)
 _LEG = (2, 5, 4)
-# name: (share, trunk pitch, left leg, right leg, left arm, right arm); legs = hip, splay, knee;
-# arms = flexion, abduction, twist, elbow
+# In degrees. name: (weight, trunk pitch, left leg, right leg, left arm, right arm), where a leg is
+# (hip, splay, knee) and an arm (arm, raise, twist, elbow).
 _TABLE: dict[str, tuple] = {
     "stand": (14, 1, _LEG, _LEG, _HANG, _HANG),
     "akimbo": (6, 0, (0, 8, 3), (6, 8, 8), (-18, 48, 80, 95), (-18, 48, 80, 95)),
@@ -40,23 +41,24 @@ _TABLE: dict[str, tuple] = {
     "kick": (3, -8, (72, 6, 22), (-4, 4, 10), (-20, 40, 0, 25), (30, 40, 0, 30)),
     "dance": (4, 0, (40, 30, 60), (-4, 12, 8), (120, 40, 10, 40), (10, 70, 30, 60)),
 }
-NAMES = tuple(_TABLE)
-SHARES = np.cumsum([row[0] for row in _TABLE.values()]) / sum(row[0] for row in _TABLE.values())
-MEANS = np.array([[row[1], *(v for limb in row[2:] for v in limb)] for row in _TABLE.values()], float)
-SPREAD = np.array([6, *(12, 5, 13) * 2, *(16, 9, 22, 17) * 2], float)
-LOWEST = np.array([-35, *(-50, -6, 0) * 2, *(-70, 0, -50, 0) * 2], float)
-HIGHEST = np.array([100, *(125, 75, 150) * 2, *(185, 150, 130, 150) * 2], float)
-_MIRROR = [0, 4, 5, 6, 1, 2, 3, 11, 12, 13, 14, 7, 8, 9, 10]
+_WEIGHTS = np.array([row[0] for row in _TABLE.values()])
+_CUMULATED = np.cumsum(_WEIGHTS) / _WEIGHTS.sum()
+_MEANS = np.array(
+    [[row[1], *(angle for limb in row[2:] for angle in limb)] for row in _TABLE.values()], float
+)
+_SPREAD = np.array([6, *(12, 5, 13) * 2, *(16, 9, 22, 17) * 2], float)
+_LOWEST = np.array([-35, *(-50, -6, 0) * 2, *(-70, 0, -50, 0) * 2], float)
+_HIGHEST = np.array([100, *(125, 75, 150) * 2, *(185, 150, 130, 150) * 2], float)
+_MIRRORED = [0, 4, 5, 6, 1, 2, 3, 11, 12, 13, 14, 7, 8, 9, 10]
 
 
 def sample_angles(rng: np.random.Generator, count: int, liveliness: float = 1.0) -> np.ndarray:
-    """Joint angles ``(count, len(ANGLES))`` in radians; half of the people mirrored.
+    """Return joint angles ``(count, len(ANGLES))`` in radians; half of the people are mirrored.
 
     ``liveliness`` scales how far the angles stray from those of the table.
     """
-    which = np.searchsorted(SHARES, rng.random(count), side="right")
-    angles = MEANS[which]
+    angles = _MEANS[np.searchsorted(_CUMULATED, rng.random(count), side="right")]
     mirrored = rng.random(count) < 0.5
-    angles[mirrored] = angles[mirrored][:, _MIRROR]
-    angles += rng.normal(size=angles.shape) * SPREAD * liveliness
-    return np.radians(np.minimum(np.maximum(angles, LOWEST), HIGHEST))
+    angles[mirrored] = angles[mirrored][:, _MIRRORED]
+    angles += rng.normal(size=angles.shape) * _SPREAD * liveliness
+    return np.radians(np.clip(angles, _LOWEST, _HIGHEST))

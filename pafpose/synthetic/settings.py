@@ -1,4 +1,4 @@
-"""What synthetic pictures show: every share and range that a design choice may be tested against."""
+"""The keys of ``data.*`` that say what synthetic pictures show, checked when made."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 
 from pafpose.errors import PafposeError
 
-GENERATOR_VERSION = 6  # raise it when the same settings give other pictures: cached folders are then remade
+GENERATOR_VERSION = 7  # raise it when the same settings give other pictures, so that folders are drawn anew
 
 
 @dataclass(frozen=True)
 class SyntheticSettings:
-    """Keys of ``data.*`` that shape the pictures; lengths are shares of the picture's height."""
+    """What the pictures show; ``conf/data/synthetic.yaml`` explains the keys."""
 
     train_count: int = 3000
     val_count: int = 400
@@ -33,51 +33,35 @@ class SyntheticSettings:
     clutter: float = 2.0
 
     def __post_init__(self) -> None:
-        for name, low in (("train_count", 0), ("val_count", 0), ("generator_seed", 0), ("picture_size", 32)):
-            _set(self, name, int(getattr(self, name)))
-            _demand(getattr(self, name) >= low, name, getattr(self, name), f"must be at least {low}")
-        _set(self, "people", _pair("people", self.people, int))
-        _set(self, "height", _pair("height", self.height, float))
-        _demand(
-            self.people[0] >= 0, "people", self.people, "must not be negative; [0, 2] allows empty pictures"
-        )
-        _demand(
-            self.height[0] >= 0.05 and self.height[1] <= 2, "height", self.height, "must lie in 0.05 to 2"
-        )
-        for name in ("sides", "overlap", "cut", "occlusion", "crowd", "unlabelled"):
-            _set(self, name, float(getattr(self, name)))
-            _demand(0 <= getattr(self, name) <= 1, name, getattr(self, name), "is a share: choose 0 to 1")
-        for name in ("liveliness", "noise", "clutter"):
-            _set(self, name, float(getattr(self, name)))
-            _demand(
-                getattr(self, name) >= 0, name, getattr(self, name), "must not be negative; 0 turns it off"
-            )
+        for key, least in (("train_count", 0), ("val_count", 0), ("generator_seed", 0), ("picture_size", 32)):
+            self._convert(key, int)
+            self._require(key, getattr(self, key) >= least, f"must be at least {least}")
+        for key in ("sides", "overlap", "cut", "occlusion", "crowd", "unlabelled"):
+            self._convert(key, float)
+            self._require(key, 0 <= getattr(self, key) <= 1, "is a share: choose 0 to 1")
+        for key in ("liveliness", "noise", "clutter"):
+            self._convert(key, float)
+            self._require(key, getattr(self, key) >= 0, "must not be negative; 0 turns it off")
+        for key, kind in (("people", int), ("height", float)):
+            values = [kind(value) for value in getattr(self, key)]
+            ordered = len(values) == 2 and values[0] <= values[1]
+            self._require(key, ordered, "give [lowest, highest], in this order")
+            object.__setattr__(self, key, tuple(values))
+        self._require("people", self.people[0] >= 0, "must not be negative; [0, 2] allows empty pictures")
+        self._require("height", self.height[0] >= 0.05 and self.height[1] <= 2, "must lie in 0.05 to 2")
+
+    def _convert(self, key: str, kind: type) -> None:
+        object.__setattr__(self, key, kind(getattr(self, key)))
+
+    def _require(self, key: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise PafposeError(f"data.{key}={getattr(self, key)}: {rule}")
 
     def count(self, split: str) -> int:
-        """Pictures in ``train`` or ``val``."""
+        """Return the number of pictures of a split, ``train`` or ``val``."""
         return self.train_count if split == "train" else self.val_count
 
     def fingerprint(self, *extra: object) -> str:
-        """Ten hex digits that change when the pictures would."""
+        """Return ten hex digits that change when these settings or ``extra`` do."""
         text = json.dumps([GENERATOR_VERSION, asdict(self), extra], sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def _set(settings: SyntheticSettings, name: str, value: object) -> None:
-    object.__setattr__(settings, name, value)
-
-
-def _demand(holds: object, name: str, value: object, rule: str) -> None:
-    if not holds:
-        raise PafposeError(f"data.{name}={value}: {rule}")
-
-
-def _pair(name: str, value: Sequence[float], kind: type) -> tuple:
-    values = tuple(kind(v) for v in value)
-    _demand(
-        len(values) == 2 and values[0] <= values[-1],
-        name,
-        list(value),
-        "give [lowest, highest], in this order",
-    )
-    return values

@@ -1,4 +1,4 @@
-"""What a folder of synthetic pictures came to, beside what its keys asked for."""
+"""What a folder of synthetic pictures came to, to compare with what was asked for."""
 
 from __future__ import annotations
 
@@ -9,46 +9,38 @@ from typing import Any
 
 import numpy as np
 
+from pafpose.synthetic.arrange import shared_shares
 
-def measure(root: Path, split: str = "train") -> dict[str, float]:
-    """Figures of a split from its annotation file, named after the keys of ``data.*``; empty without people.
 
-    ``people`` per picture; ``height`` of what is seen of them, mean, as a share of the picture's;
-    ``overlap``, the largest share of the smaller box that somebody shares with another, mean over those in
-    company; ``hidden``, keypoints with v = 1 among the labelled; ``unlabelled`` people; ``crowd``, pictures
-    with one.
+def dataset_statistics(root: Path, split: str = "train") -> dict[str, float]:
+    """Return figures of a split by the names of ``data.*`` that ask for them; none without people.
+
+    ``people`` per picture; mean visible ``height`` as a share of the picture's; ``overlap``, the mean of the
+    largest share of the smaller box that people in company share with another; ``hidden`` (v = 1) among the
+    labelled keypoints; share of ``unlabelled`` people; share of pictures with a ``crowd``.
     """
     coco = json.loads((Path(root) / "annotations" / f"person_keypoints_{split}2017.json").read_text())
-    pictures: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for person in coco["annotations"]:
-        pictures[person["image_id"]].append(person)
     people = [a for a in coco["annotations"] if not a["iscrowd"]]
     if not people:
         return {}
-    company = [
-        share
-        for group in pictures.values()
-        for share in _shared(np.array([a["bbox"] for a in group if not a["iscrowd"]]).reshape(-1, 4))
-    ]
-    v = np.array([a["keypoints"][2::3] for a in people])
+    boxes: dict[int, list[list[float]]] = defaultdict(list)
+    for person in people:
+        boxes[person["image_id"]].append(person["bbox"])
+    overlaps = [share for group in boxes.values() for share in _largest_shares(np.array(group))]
+    v = np.array([person["keypoints"][2::3] for person in people])
     count = len(coco["images"])
     return {
         "people": len(people) / count,
-        "height": float(np.mean([a["bbox"][3] for a in people])) / coco["images"][0]["height"],
-        "overlap": float(np.mean(company)) if company else 0.0,
+        "height": float(np.mean([person["bbox"][3] for person in people])) / coco["images"][0]["height"],
+        "overlap": float(np.mean(overlaps)) if overlaps else 0.0,
         "hidden": float((v == 1).sum() / max((v > 0).sum(), 1)),
         "unlabelled": float((v == 0).all(1).mean()),
-        "crowd": sum(any(a["iscrowd"] for a in group) for group in pictures.values()) / count,
+        "crowd": len({a["image_id"] for a in coco["annotations"] if a["iscrowd"]}) / count,
     }
 
 
-def _shared(boxes: np.ndarray) -> list[float]:
-    """For each box ``(n, 4)`` xywh of several, the largest share with another of the smaller of the two."""
-    if len(boxes) < 2:
-        return []
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], (boxes[:, :2] + boxes[:, 2:])[None])
-    area = boxes[:, 2:].prod(1)
-    share = np.clip(high - low, 0, None).prod(-1) / np.minimum(area[:, None], area[None])
-    np.fill_diagonal(share, 0)
-    return share.max(1).tolist()
+def _largest_shares(boxes: np.ndarray) -> Any:
+    """Return the largest share of each box ``(n, 4)`` with another of them; nothing for a single one."""
+    shares = shared_shares(boxes, boxes)
+    np.fill_diagonal(shares, 0)
+    return shares.max(1) if len(boxes) > 1 else []

@@ -1,8 +1,7 @@
-"""Folders of synthetic pictures in COCO's layout: whole or not at all, the same bytes for the same seed."""
+"""Folders of synthetic pictures in COCO's layout: complete or absent, with the same bytes for a seed."""
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import os
@@ -10,180 +9,168 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
 
 from pafpose.errors import PafposeError
+from pafpose.runtime.files import read_json
 from pafpose.skeleton import Skeleton
-from pafpose.synthetic.backgrounds import textures
-from pafpose.synthetic.picture import SPLITS, Cast, make_cast, make_picture
+from pafpose.synthetic.canvas import MAX_OWNERS
+from pafpose.synthetic.picture import SPLITS, FigureSampler, draw_picture
 from pafpose.synthetic.settings import SyntheticSettings
 
 log = logging.getLogger(__name__)
 
-MARKER = "synthetic.json"  # last file written: a folder without it is not ours, or not whole
+MARKER = "synthetic.json"  # the last file written: a folder without it is not ours, or not complete
 JPEG_QUALITY = 90
-_VAL_IDS = 1_000_000  # ids of the two splits never meet
-_Drawn = tuple[str, dict[str, Any], list[str]]  # split, image record, annotations as JSON without ids
-_STALE = 3600.0  # seconds after which a temporary folder belongs to nobody
+_VAL_IDS = 1_000_000  # added to the ids of validation pictures, so that the two splits share none
+_ABANDONED = 3600.0  # seconds after which a temporary folder belongs to nobody
+
+
+class _Written(NamedTuple):
+    """A picture that was written: its record, and its annotations as JSON without the brackets."""
+
+    record: dict[str, Any]
+    annotations: str
 
 
 def dataset_fingerprint(settings: SyntheticSettings, skeleton: Skeleton) -> str:
-    """What the pictures depend on, as ten hex digits; for human bodies the chosen limbs do not matter."""
-    cast = make_cast(skeleton)
-    limbs = None if cast.layout is None else (skeleton.keypoints, skeleton.limbs, skeleton.pairs)
-    sigmas = cast.sigmas if settings.noise else None
-    return settings.fingerprint(cast.names, limbs, sigmas)
+    """Return ten hex digits of all that the pictures depend on; human bodies do not depend on the limbs."""
+    sampler = FigureSampler.of(skeleton)
+    limbs = None if sampler.rest_pose is None else (skeleton.keypoints, skeleton.limbs, skeleton.pairs)
+    sigmas = sampler.sigmas if settings.noise else None
+    return settings.fingerprint(sampler.names, limbs, sigmas)
 
 
 def write_dataset(
     root: Path, settings: SyntheticSettings, *, skeleton: Skeleton, workers: int | None = None
 ) -> Path:
-    """Fill ``root`` with ``train2017/ val2017/ annotations/``, unless it holds just these pictures already.
+    """Fill ``root`` with ``train2017/ val2017/ annotations/``, unless these pictures are there already.
 
-    Everything is made in a temporary folder beside ``root`` and renamed at the end. Raises ``PafposeError``
-    when ``root`` holds anything else.
+    The pictures are drawn into a temporary folder beside ``root``, which is renamed at the end. ``workers``
+    are processes, by default one per core and at most 8. Raises ``PafposeError`` when ``root`` holds anything
+    else.
     """
     root = Path(root)
     fingerprint = dataset_fingerprint(settings, skeleton)
-    if _is_whole(root, fingerprint):
+    if _is_complete(root, fingerprint):
         return root
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise PafposeError(
-            f"{root} holds something else than these synthetic pictures ({MARKER} is missing or tells of "
+            f"{root} is not empty and does not hold these synthetic pictures ({MARKER} is missing or names "
             "other settings); remove it or choose another folder"
         )
     root.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(root)
+    _remove_abandoned(root)
     folder = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".part", dir=root.parent))
     try:
         folder.chmod(0o755)
-        _fill(folder, settings, skeleton, workers or _default_workers())
-        (folder / MARKER).write_text(
-            json.dumps({"fingerprint": fingerprint, "settings": asdict(settings), "skeleton": skeleton.name})
-        )
-        _move(folder, root, fingerprint)
+        _fill(folder, settings, skeleton, workers or min(8, _cores()))
+        marker = {"fingerprint": fingerprint, "settings": asdict(settings), "skeleton": skeleton.name}
+        (folder / MARKER).write_text(json.dumps(marker))
+        _rename(folder, root, fingerprint)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return root
 
 
-def _is_whole(root: Path, fingerprint: str) -> bool:
-    try:
-        marker = json.loads((root / MARKER).read_text())
-    except (OSError, ValueError):
-        return False
-    return isinstance(marker, dict) and marker.get("fingerprint") == fingerprint
+def _is_complete(root: Path, fingerprint: str) -> bool:
+    marker = read_json(root / MARKER)
+    return marker is not None and marker.get("fingerprint") == fingerprint
 
 
-def _move(folder: Path, root: Path, fingerprint: str) -> None:
-    """Put the folder in place; when another process was faster, its folder is as good."""
+def _rename(folder: Path, root: Path, fingerprint: str) -> None:
+    """Rename the folder to ``root``; where another process came first, its folder is as good."""
     try:
-        os.replace(folder, root)  # noqa: PTH105  (atomic, and onto an empty folder too)
+        folder.replace(root)
     except OSError:
-        if not _is_whole(root, fingerprint):
+        if not _is_complete(root, fingerprint):
             raise
 
 
-def _sweep(root: Path) -> None:
-    """Remove what killed processes left behind."""
-    for old in root.parent.glob(f".{root.name}.*.part"):
-        if time.time() - old.stat().st_mtime > _STALE:
-            shutil.rmtree(old, ignore_errors=True)
+def _remove_abandoned(root: Path) -> None:
+    """Remove the temporary folders of processes that were killed."""
+    for folder in root.parent.glob(f".{root.name}.*.part"):
+        if time.time() - folder.stat().st_mtime > _ABANDONED:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _default_workers() -> int:
-    return max(
-        1, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    )
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers: int) -> None:
     start = time.perf_counter()
-    cast = make_cast(skeleton)
+    sampler = FigureSampler.of(skeleton)
+    for name in ("annotations", *(f"{split}2017" for split in SPLITS)):
+        (folder / name).mkdir()
+    pictures = [(split, n) for split in SPLITS for n in range(settings.count(split))]
+    written = list(_map(partial(_write_picture, folder, settings, sampler), pictures, workers))
     for split in SPLITS:
-        (folder / f"{split}2017").mkdir()
-    textures(settings.picture_size)  # made once, before the children start
-    gc.freeze()  # else what the program has loaded is searched for garbage again and again
-    try:
-        records = _draw_all(folder, settings, cast, workers)
-    finally:
-        gc.unfreeze()
-    (folder / "annotations").mkdir()
-    for split in SPLITS:
-        own = sorted((r for r in records if r[0] == split), key=lambda r: r[1]["id"])
+        own = [done for done, (of, _) in zip(written, pictures, strict=True) if of == split]
         path = folder / "annotations" / f"person_keypoints_{split}2017.json"
-        path.write_text(_coco(own, skeleton, cast))
+        path.write_text(_coco_json(own, skeleton, sampler))
     seconds = time.perf_counter() - start
-    total = settings.train_count + settings.val_count
     log.info(
-        "drew %d pictures in %.1f s (%.0f per second, %d processes)", total, seconds, total / seconds, workers
-    )
+        "drew %d pictures in %.1f s (%.0f per second, %d processes)",
+        len(pictures), seconds, len(pictures) / seconds, workers,
+    )  # fmt: skip
 
 
-def _draw_all(folder: Path, settings: SyntheticSettings, cast: Cast, workers: int) -> list[_Drawn]:
-    """Every picture, in processes of its own unless one is enough."""
-    shares = [(folder, settings, cast, n, workers) for n in range(workers)]
+def _map(write: partial[_Written], pictures: Sequence[tuple[str, int]], workers: int) -> Iterator[_Written]:
+    """Write the pictures in order, in processes of their own unless one is enough."""
     if workers == 1:
-        return _write_share(*shares[0])
-    cv2.setNumThreads(
-        0
-    )  # children only draw: they touch neither torch's threads nor OpenCV's, which end here
-    context = get_context("fork" if sys.platform.startswith("linux") else "spawn")
+        yield from map(write, pictures)
+        return
+    cv2.setNumThreads(0)  # OpenCV's pool, once started, would hang the processes forked after it
+    context = get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = [pool.submit(_write_share, *share) for share in shares]
-        return [record for future in futures for record in future.result()]
+        yield from pool.map(write, pictures, chunksize=32)
 
 
-def _write_share(
-    folder: Path, settings: SyntheticSettings, cast: Cast, first: int, step: int
-) -> list[_Drawn]:
-    """Draw and write every ``step``-th picture; (split, image record, annotations) of each."""
-    records: list[_Drawn] = []
-    for split in SPLITS:
-        for index in range(first, settings.count(split), step):
-            picture = make_picture(settings, cast, split, index)
-            number = index + 1 + (_VAL_IDS if split == "val" else 0)
-            name = f"{number:012d}.jpg"
-            (folder / f"{split}2017" / name).write_bytes(encode(picture.image))
-            height, width = picture.image.shape[:2]
-            image = {"id": number, "file_name": name, "width": width, "height": height}
-            # as text: to pass on and write down thousands of outlines in one process takes seconds
-            records.append((split, image, [json.dumps(annotation) for annotation in picture.annotations]))
-    return records
+def _write_picture(
+    folder: Path, settings: SyntheticSettings, sampler: FigureSampler, picture: tuple[str, int]
+) -> _Written:
+    """Draw and write picture (split, index)."""
+    split, index = picture
+    drawn = draw_picture(settings, sampler, split, index)
+    number = index + 1 + (_VAL_IDS if split == "val" else 0)
+    name = f"{number:012d}.jpg"
+    write_jpeg(folder / f"{split}2017" / name, drawn.image)
+    height, width = drawn.image.shape[:2]
+    ids = ({"id": number * (MAX_OWNERS + 1) + n, "image_id": number} for n in range(len(drawn.annotations)))
+    annotations = [{**own, **annotation} for own, annotation in zip(ids, drawn.annotations, strict=True)]
+    record = {"id": number, "file_name": name, "width": width, "height": height}
+    return _Written(record, json.dumps(annotations)[1:-1])
 
 
-def encode(image: Any) -> bytes:
-    """JPEG bytes of an RGB picture."""
-    done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    if not done:
-        raise PafposeError("OpenCV could not encode a JPEG; install opencv-python-headless again")
-    return bytes(data)
+def write_jpeg(path: Path, image: np.ndarray) -> None:
+    """Write an RGB picture."""
+    if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+        raise PafposeError(f"OpenCV could not write {path}; is the disk full?")
 
 
-def _coco(records: list[_Drawn], skeleton: Skeleton, cast: Cast) -> str:
-    """The annotation file: COCO's dictionary, with ids, as JSON."""
-    annotations: list[str] = []
-    for _, image, own in records:
-        for annotation in own:
-            annotations.append(f'{{"id": {len(annotations) + 1}, "image_id": {image["id"]}, {annotation[1:]}')
-    column = {name: n + 1 for n, name in enumerate(cast.names)}
+def _coco_json(written: Sequence[_Written], skeleton: Skeleton, sampler: FigureSampler) -> str:
+    """Return the annotation file's content."""
+    column = {name: n + 1 for n, name in enumerate(sampler.names)}
     limbs = [[skeleton.keypoints[k] for k in limb] for limb in skeleton.limbs]
+    human = sampler.rest_pose is None
     category = {
         "id": 1,
-        "name": "person" if cast.layout is None else skeleton.name,
-        "supercategory": "person" if cast.layout is None else "creature",
-        "keypoints": list(cast.names),
+        "name": "person" if human else skeleton.name,
+        "supercategory": "person" if human else "creature",
+        "keypoints": list(sampler.names),
         "skeleton": [[column[a], column[b]] for a, b in limbs if a in column and b in column],
     }
     info = {"description": "synthetic people drawn by pafpose", "version": "1.0"}
-    head = json.dumps({"info": info, "images": [image for _, image, _ in records]})
-    tail = json.dumps({"categories": [category]})
-    return f'{head[:-1]}, "annotations": [{", ".join(annotations)}], {tail[1:]}'
+    rest = {"info": info, "images": [done.record for done in written], "categories": [category]}
+    annotations = ", ".join(done.annotations for done in written if done.annotations)
+    return f'{json.dumps(rest)[:-1]}, "annotations": [{annotations}]}}'

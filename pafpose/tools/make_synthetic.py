@@ -13,7 +13,7 @@ from pafpose.config import plain
 from pafpose.skeleton import Skeleton
 from pafpose.synthetic.settings import SyntheticSettings
 from pafpose.synthetic.sheet import save_sheets
-from pafpose.synthetic.statistics import measure
+from pafpose.synthetic.statistics import dataset_statistics
 from pafpose.synthetic.write import dataset_fingerprint, write_dataset
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def make_synthetic(cfg: DictConfig) -> Path:
     seconds = time.perf_counter() - started
     total = settings.train_count + settings.val_count
     log.info("%d pictures in %.1f s (%.0f per second)", total, seconds, total / seconds)
-    statistics = measure(root, "train" if settings.train_count else "val")
+    statistics = dataset_statistics(root, "train" if settings.train_count else "val")
     log.info("statistics   %s", ", ".join(f"{k} {v:.2f}" for k, v in statistics.items()) or "nobody drawn")
     if cfg.sheet:
         for path in save_sheets(root, skeleton, Path(cfg.paths.output_dir), count=int(cfg.sheet)):
