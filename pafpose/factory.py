@@ -1,4 +1,4 @@
-"""From a composed config to objects: build_* and nothing else."""
+"""Build objects from a composed config."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings, TargetBu
 
 
 def build_skeleton(cfg: Config) -> Skeleton:
-    """The skeleton with the parts that ``paf.limbs`` chose; ``.limbs`` are index pairs in PAF order."""
+    """Build the skeleton with the limbs that ``paf.limbs`` names; ``.limbs`` are index pairs in PAF order."""
     return Skeleton.from_config(plain(cfg["skeleton"]), limbs=plain(cfg["paf"])["limbs"])
 
 
 def build_targets(cfg: Config) -> TargetBuilder:
-    """The renderer of ground truth: ``targets(keypoints, size=(H, W), boxes=None, ignore=None)``."""
+    """Build what draws the targets: ``targets(keypoints, size=(H, W), boxes=None, ignore=None)``."""
     return TargetBuilder(
         build_skeleton(cfg),
         heatmap=settings(HeatmapSettings, cfg["heatmap"], "heatmap"),
@@ -31,7 +31,7 @@ def build_targets(cfg: Config) -> TargetBuilder:
 
 
 def build_decoder(cfg: Config) -> Decoder:
-    """The decoder: ``decoder(heatmaps, pafs)`` of one picture gives people in input pixels."""
+    """Build the decoder: ``decoder(heatmaps, pafs)`` of one picture gives people in input pixels."""
     return Decoder(
         build_skeleton(cfg),
         settings(DecodeSettings, cfg["decode"], "decode"),
@@ -42,7 +42,7 @@ def build_decoder(cfg: Config) -> Decoder:
 
 
 def build_datamodule(cfg: Config) -> PoseDataModule:
-    """Loaders of one data set; complains of missing files in ``setup()``, not here."""
+    """Build the data module; files that are missing raise in its ``setup()``, not here."""
     return build(
         cfg["data"],
         skeleton=build_skeleton(cfg),
@@ -55,10 +55,13 @@ def build_datamodule(cfg: Config) -> PoseDataModule:
 
 
 def build_network(cfg: Config, *, trusted: bool = True) -> PoseNetwork:
-    """The network: (B, 3, H, W) RGB, uint8 or float 0..255, to a list of stages."""
+    """Build the network: (B, 3, H, W) RGB, uint8 or float 0..255, to a list of stages.
+
+    ``trusted=False``, for configs that come out of a file, refuses networks outside pafpose.
+    """
     skeleton = build_skeleton(cfg)
     background = cfg["heatmap"]["background"] != "none"
-    stride = int(cfg["head"]["stride"]) * int(cfg["head"].get("shuffle", 1))  # of the features
+    stride = int(cfg["head"]["stride"]) * int(cfg["head"].get("shuffle", 1))  # of the backbone's features
     backbone = build(cfg["backbone"], stride=stride, trusted=trusted)
     head = build(
         cfg["head"],

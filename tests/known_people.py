@@ -67,6 +67,7 @@ def known_network(config: dict, **how: object) -> TrainedNetwork:
 class KnownNetwork(nn.Module):
     """Predicts the targets of the photos' people in every view, and remembers what it was shown.
 
+    Its first stage predicts zeros; the second is right.
     ``ghosts`` draws one more person into the padding of each picture; ``change`` edits a photo's heatmaps.
     """
 
@@ -84,7 +85,8 @@ class KnownNetwork(nn.Module):
         autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
         self.inputs.append((tuple(images.shape), autocast))
         fields = [self._fields(image.float().numpy()) for image in images]
-        return [Fields(*(torch.cat(maps) + self.bias for maps in zip(*fields, strict=True)))]
+        right = Fields(*(torch.cat(maps) + self.bias for maps in zip(*fields, strict=True)))
+        return [Fields(*(torch.zeros_like(field) for field in right)), right]
 
     def _fields(self, image: np.ndarray) -> tuple[Tensor, Tensor]:
         image_id = min(BLUE, key=lambda n: -int((np.abs(image[2] - BLUE[n]) < 1).sum()))

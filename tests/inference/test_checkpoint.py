@@ -32,7 +32,7 @@ def test_a_loaded_network_is_ready_for_inference(checkpoint: Path) -> None:
     assert not any(module.training for module in trained.network.modules())
     assert trained.device == torch.device("cpu") and trained.stride == trained.config["head"]["stride"]
     assert trained.skeleton.name == trained.decoder.skeleton.name == "coco18"
-    assert trained.settings.input_size == 134 and trained.settings.flip  # 96 px at the largest scale, 1.4
+    assert trained.settings.input_size == 96
     assert any(
         p.is_contiguous(memory_format=torch.channels_last)
         for p in trained.network.parameters()
@@ -42,6 +42,25 @@ def test_a_loaded_network_is_ready_for_inference(checkpoint: Path) -> None:
     loaded = trained.network.state_dict()
     assert {f"network.{name}" for name in loaded} == set(stored)
     assert all(torch.equal(value, stored[f"network.{name}"]) for name, value in loaded.items())
+
+
+def test_the_network_and_its_input_go_to_the_chosen_device(checkpoint: Path) -> None:
+    trained = load_network(checkpoint, device="meta")
+    assert {parameter.device.type for parameter in trained.network.parameters()} == {"meta"}
+    assert trained.predict_fields(torch.zeros(1, 3, 64, 64)).pafs.device.type == "meta"
+
+
+class Exploit:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("code of the checkpoint was run",))
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
+    torch.save({"hyper_parameters": Exploit(), "state_dict": {}}, tmp_path / "evil.ckpt")
+    with pytest.raises(PafposeError, match=r"evil\.ckpt: not a pafpose checkpoint"):
+        load_network(tmp_path / "evil.ckpt", trust=True)
 
 
 def test_pretrained_weights_are_not_fetched_again(checkpoint: Path, tmp_path: Path) -> None:
@@ -88,3 +107,8 @@ def test_the_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch, che
     pafpose.load(checkpoint)
     pafpose.load(checkpoint, device="cpu")
     assert devices == [torch.device("cuda"), torch.device("cpu")]
+
+
+def test_train_is_that_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pafpose.training.run.train", lambda cfg: {"AP": cfg["number"]})
+    assert pafpose.train({"number": 0.5}) == {"AP": 0.5}

@@ -57,11 +57,17 @@ def test_the_network_runs_in_the_precision_of_its_config(
     assert [seen for _, seen in trained.network.inputs] == [dtype]
 
 
-def test_a_skipped_photo_is_not_missed_and_its_substitute_counts_once(tmp_path: Path) -> None:
+def test_a_skipped_photo_is_not_missed_and_its_substitute_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = write_photos(tmp_path)
     (root / "val2017" / f"{102:012d}.png").unlink()
     config = known_config(root, "data.on_error=skip")
-    result = evaluate_trained(known_network(config), factory.build_datamodule(config))
+    data = factory.build_datamodule(config)
+    reports: list[str] = []
+    monkeypatch.setattr(data, "report_skipped", reports.append)
+    result = evaluate_trained(known_network(config), data)
+    assert reports == ["val"]
     assert (result.metrics["photos"], result.metrics["people"]) == (2, 2)
     assert result.metrics["AP"] == pytest.approx(1)
     assert [image["id"] for image in result.ground_truth["images"]] == [101, 103]
@@ -94,6 +100,8 @@ def test_saved_fields_hold_all_that_decoding_needs(photos: Path, tmp_path: Path)
         k: v for k, v in direct.metrics.items() if "seconds" not in k
     }
     assert direct.metrics["AP"] == pytest.approx(1)
+    for metrics in (direct.metrics, again.metrics):
+        assert metrics["seconds_decode"] > 0 and metrics["seconds_metrics"] > 0
 
 
 @pytest.mark.parametrize("choices", [*VIEWS, ("evaluate.input_size=200", "head.stride=4")])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 
 import pytest
+import torch
 
 from pafpose.config import load_config, plain
 from pafpose.errors import PafposeError
+from pafpose.inference.checkpoint import load_network
 from pafpose.tools.overrides import apply_overrides, load_checkpoint
 
 
@@ -51,3 +53,18 @@ def test_recipes_and_missing_paths_are_explained():
         applied("experiment=quickstart")
     with pytest.raises(PafposeError, match="ckpt_path is missing"):
         load_checkpoint(load_config(name="evaluate"))
+
+
+@pytest.mark.parametrize("trust", [True, False])
+def test_device_and_trust_are_those_of_the_command(checkpoint, monkeypatch, trust):
+    seen = {}
+
+    def load(path, **how):
+        seen.update(how, path=path)
+        return load_network(path)
+
+    monkeypatch.setattr("pafpose.tools.overrides.load_network", load)
+    words = [f"ckpt_path={checkpoint}", f"trust={str(trust).lower()}", "device=cuda:1", "evaluate.flip=true"]
+    trained = load_checkpoint(load_config(words, name="evaluate"), words)
+    assert seen == {"path": str(checkpoint), "device": torch.device("cuda:1"), "trust": trust}
+    assert trained.settings.flip and not trained.network.training

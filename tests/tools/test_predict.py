@@ -11,41 +11,65 @@ import pytest
 import torch
 from pycocotools.coco import COCO
 
-import pafpose
 from pafpose.config import load_config
 from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
 from pafpose.fields import People
+from pafpose.inference.predictor import Predictor
 from pafpose.tools.predict import clear_ones, find_photos, overlay_names, predict
+from tests.known_people import PEOPLE, SIZES, known_config, known_network, write_photos
 
 
-def run(checkpoint, source, folder, *overrides):
-    overrides = [
-        f"ckpt_path={checkpoint}",
-        f"source={source}",
-        f"paths.output_dir={folder}",
-        "device=cpu",
-        *overrides,
-    ]
-    return predict(load_config(overrides, name="predict"), overrides)
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos")) / "val2017"
 
 
-def test_overlays_and_json(checkpoint, coco_root, tmp_path):
-    result = run(
-        checkpoint, coco_root / "val2017", tmp_path, "decode.peak_threshold=0.02", "decode.min_score=0"
-    )
-    assert [image["width"] for image in result["images"]] == [120, 120]
-    overlays = sorted((tmp_path / "images").iterdir())
-    assert [path.name for path in overlays] == ["000000000011.png", "000000000012.png"]
-    assert load_image(overlays[0]).shape == (90, 120, 3)
+@pytest.fixture
+def run(photos, monkeypatch):
+    """predict() with the network that knows everybody in the photos."""
+    config = known_config(photos.parent)
+    monkeypatch.setattr("pafpose.tools.predict.load_checkpoint", lambda cfg, typed: known_network(config))
+
+    def predict_into(folder, *overrides):
+        words = ["ckpt_path=RUN", f"source={photos}", f"paths.output_dir={folder}", *overrides]
+        return predict(load_config(words, name="predict"), words)
+
+    return predict_into
+
+
+def test_people_overlays_and_json(run, photos, tmp_path):
+    result = run(tmp_path)
     assert json.loads((tmp_path / "predictions.json").read_text()) == result
+    paths = sorted(photos.iterdir())
+    assert [image["file_name"] for image in result["images"]] == [str(path) for path in paths]
+    assert [(image["width"], image["height"]) for image in result["images"]] == list(SIZES.values())
+    for number, (path, image_id) in enumerate(zip(paths, SIZES, strict=True), start=1):
+        drawn, photo = load_image(tmp_path / "images" / path.name), load_image(path)
+        assert drawn.shape == photo.shape and bool((drawn != photo).any()) == bool(PEOPLE[image_id])
+        found = [person for person in result["annotations"] if person["image_id"] == number]
+        for person, xy in zip(sorted(found, key=lambda p: p["bbox"]), PEOPLE[image_id], strict=True):
+            points = np.array(person["keypoints"]).reshape(-1, 3)
+            assert np.abs(points[:, :2] - xy).mean() < 1 and (points[:, 2] > 0).all()
+            corner, size = points[:, :2].min(0), np.ptp(points[:, :2], axis=0)
+            np.testing.assert_allclose(person["bbox"], [*corner, *size], atol=2e-3)
+            assert person["area"] == person["bbox"][2] * person["bbox"][3]
+            assert (person["num_keypoints"], person["iscrowd"]) == (17, 0)
+    assert [person["id"] for person in result["annotations"]] == [1, 2, 3]
+
+
+def test_pycocotools_reads_the_json(run, tmp_path, coco18):
+    run(tmp_path)
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(tmp_path / "predictions.json"))
-    assert len(coco.cats[1]["keypoints"]) == 17
-    assert all(1 <= end <= 17 for limb in coco.cats[1]["skeleton"] for end in limb)
+    names = coco.cats[1]["keypoints"]
+    assert names == [coco18.keypoints[k] for k in coco18.scored]
+    limbs = {(names[a - 1], names[b - 1]) for a, b in coco.cats[1]["skeleton"]}
+    assert ("left_hip", "left_knee") in limbs and not any("neck" in limb for limb in limbs)
 
 
-def test_scraps_are_not_drawn_but_kept(checkpoint, coco_root, tmp_path):
+def test_low_scores_are_not_drawn_but_kept(run, photos, tmp_path, monkeypatch):
+    """Two people are in the first photo; the second best has a little less than the best."""
     found = People(torch.ones(3, 18, 3), torch.tensor([20.0, 2.0, 1.9]))
     assert clear_ones(found, 0.1).scores.tolist() == [20, 2]
     assert clear_ones(found, 0).scores.tolist() == found.scores.tolist()
@@ -53,10 +77,12 @@ def test_scraps_are_not_drawn_but_kept(checkpoint, coco_root, tmp_path):
     assert clear_ones(nobody, 0.1) is nobody
     with pytest.raises(PafposeError, match="drawn_score=2"):
         clear_ones(found, 2)
-    few = ("decode.peak_threshold=0.02", "decode.min_score=0")
-    all_drawn = run(checkpoint, coco_root / "val2017", tmp_path / "all", *few, "drawn_score=0")
-    best_drawn = run(checkpoint, coco_root / "val2017", tmp_path / "best", *few, "drawn_score=1")
+    all_drawn, best_drawn = run(tmp_path / "all", "drawn_score=0"), run(tmp_path / "best", "drawn_score=1")
     assert all_drawn == best_drawn
+    name = f"{101:012d}.png"
+    both, one = (load_image(tmp_path / folder / "images" / name) for folder in ("all", "best"))
+    photo = load_image(photos / name)
+    assert (both != photo).sum() > 1.5 * (one != photo).sum() > 0
 
 
 def test_sources(tmp_path):
@@ -75,12 +101,8 @@ def test_photos_of_the_same_name_keep_apart(tmp_path):
     assert overlay_names(photos) == ["x.png", "x_2.png", "x_3.png"]
 
 
-def test_load_predicts_files_and_arrays_alike(checkpoint, coco_root, coco18):
-    predictor = pafpose.load(checkpoint, device="cpu")
-    path = coco_root / "val2017" / "000000000011.png"
-    from_file, from_array = predictor(path), predictor(load_image(path))
-    assert from_file.keypoints.shape[1:] == (18, 3)
-    np.testing.assert_array_equal(from_file.keypoints, from_array.keypoints)
+def test_arrays_of_other_kinds_are_refused(photos):
+    predictor = Predictor(known_network(known_config(photos.parent)))
     for bad in (np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8)):
         with pytest.raises(PafposeError, match="RGB uint8"):
             predictor(bad)

@@ -177,3 +177,32 @@ def test_the_schedule_moves_with_every_step_and_ends_with_the_run(photos: Path) 
     trainer.fit(module, datamodule=factory.build_datamodule(config))
     lr = config["optimizer"]["lr"]
     assert rates == pytest.approx([lr * (1 - 0.5 * step / 5) for step in range(5)])
+
+
+def test_targets_follow_boxes_and_ignored_cells(photos: Path) -> None:
+    module = PoseModule(known_config(photos, "heatmap.scale_by=person", "mask.outside_image=true"))
+    data = factory.build_datamodule(module.config)
+    data.setup("validate")
+    batch = next(iter(data.val_dataloader()))
+    targets = module.render(batch)
+    shrunk = module.render(batch._replace(boxes=batch.boxes * torch.tensor([1, 1, 0.5, 0.5])))
+    assert shrunk.heatmaps[:, :18].sum() < 0.8 * targets.heatmaps[:, :18].sum()
+    counted = targets.heatmap_weights.expand_as(targets.heatmaps) > 0
+    assert torch.equal(~counted, batch.ignore[:, None].expand_as(counted)) and batch.ignore.any()
+
+
+@pytest.mark.parametrize("background", ["max", "none"])
+def test_the_loss_knows_whether_there_is_a_background(photos: Path, background: str) -> None:
+    """loss.foreground weighs that channel by how little of it there is."""
+    module = PoseModule(
+        known_config(photos, f"heatmap.background={background}", "loss.foreground=3", *LOSS[:1])
+    )
+    data = factory.build_datamodule(module.config)
+    data.setup("validate")
+    targets = module.render(next(iter(data.val_dataloader())))
+    terms = module.loss([Fields(targets.heatmaps + 1, targets.pafs)], targets)
+    share = targets.heatmaps.clone()
+    if background == "max":
+        share[:, -1] = 1 - share[:, -1]
+    expected = ((1 + 3 * share) * targets.heatmap_weights).sum() / (2 * len(share))
+    assert float(terms["heatmap_stage1"]) == pytest.approx(float(expected), rel=1e-4)
