@@ -1,4 +1,4 @@
-"""The networks of the recipes side by side: size, cost, reach and speed."""
+"""The networks of the recipes compared: size, cost and speed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ SIDE = 368  # px
 
 
 def networks_table(recipes: Sequence[str] = RECIPES, *, rounds: int = 3) -> list[dict[str, Any]]:
-    """One row per recipe for one picture of 368 x 368 px; weights are random, which changes none of it.
+    """Measure the networks on one picture of 368 x 368 px, one row per recipe; weights are random.
 
-    ``M`` parameters in millions, ``GFLOPs`` forward (2 per multiply-add), ``field`` the theoretical
-    receptive field in pixels, ``CPU ms`` one forward pass on one thread in the recipe's memory format: all
-    networks run once per round and the fastest counts, so trust ratios.
+    ``M``: millions of parameters. ``GFLOPs``: cost of a forward pass, 2 operations per multiply-add.
+    ``CPU ms``: the fastest of ``rounds`` forward passes on one thread, in the recipe's memory format. All
+    networks run once per round, so that other work on the machine affects all of them.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         networks = {name: _network(name) for name in recipes}
         times: dict[str, list[float]] = {name: [] for name in recipes}
-        for _ in range(rounds + 1):  # the first warms up
+        for _ in range(rounds + 1):  # the first round warms up
             for name, network in networks.items():
                 times[name].append(_forward_ms(network))
     finally:
@@ -59,6 +59,5 @@ def _row(name: str, network: PoseNetwork, milliseconds: float) -> dict[str, Any]
         "GFLOPs": f"{figures['gflops']:.1f}",
         "stages": figures["stages"],
         "stride": figures["stride"],
-        "field": figures["receptive_field"],
         "CPU ms": f"{milliseconds:.0f}",
     }

@@ -1,4 +1,4 @@
-"""How a head's weights start: as published, or so that the first outputs are already an empty scene."""
+"""Initial weights of heads: as published, or such that the first outputs show nobody."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from torch import nn
 
-from pafpose.models.layers import choice
+from pafpose.models.layers import check_choice
 
 
 @torch.no_grad()
 def gaussian(module: nn.Module, std: float = 0.01) -> None:
-    """Every convolution from a Gaussian, biases 0: the published Caffe recipe."""
+    """Draw the weights of convolutions from a Gaussian and zero the biases: the published Caffe recipe."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=std)
@@ -23,7 +23,7 @@ def gaussian(module: nn.Module, std: float = 0.01) -> None:
 
 @torch.no_grad()
 def xavier(module: nn.Module) -> None:
-    """Every convolution uniform in +-sqrt(3 / fan_in), biases 0: Caffe's xavier, of OpenPose 2018-19."""
+    """Draw weights uniformly from +-sqrt(3 / fan_in) and zero the biases: Caffe's and OpenPose's xavier."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             bound = (3 / layer.weight[0].numel()) ** 0.5
@@ -34,7 +34,10 @@ def xavier(module: nn.Module) -> None:
 
 @torch.no_grad()
 def kaiming(module: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_in") -> None:
-    """He's start: ``fan_in`` keeps the variance going forward, ``fan_out`` (the seed's) going back."""
+    """Initialise convolutions by He's rule and zero the biases.
+
+    ``fan_in`` preserves the variance of activations, ``fan_out`` that of gradients.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode=mode)
@@ -44,9 +47,9 @@ def kaiming(module: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_in") ->
 
 @torch.no_grad()
 def empty_scene(output: nn.Conv2d, *, background: Sequence[int] = ()) -> None:
-    """Let an output layer start near "nobody here": weights of std 0.003, bias 0, background bias 1.
+    """Initialise an output layer to predict an empty scene: weights of std 0.003, biases 0, background 1.
 
-    With a default start the first losses are ten times larger and the first minutes go into unlearning it.
+    From torch's defaults the first losses are far larger, and training begins by unlearning them.
     """
     mark_output(output)
     nn.init.normal_(output.weight, std=0.003)
@@ -56,14 +59,14 @@ def empty_scene(output: nn.Conv2d, *, background: Sequence[int] = ()) -> None:
 
 
 def mark_output(layer: nn.Conv2d) -> None:
-    """Say that a layer predicts fields: optimisers may treat those apart."""
+    """Mark a layer that predicts fields, so that an optimiser can give it a group of its own."""
     layer.predicts_fields = True  # type: ignore[assignment]
 
 
 Recipe = Callable[[nn.Module], None]
 
 
-def start(
+def initialise_head(
     head: nn.Module,
     init: str,
     *,
@@ -72,12 +75,13 @@ def start(
     background: bool,
     published: Recipe | None,
 ) -> None:
-    """Give a head its first weights.
+    """Initialise a head whose output layers are ``heatmaps`` and ``pafs``, and mark those.
 
-    init: published (the publication's own recipe; None: torch's defaults), he, or small: torch's defaults,
-    but output layers start as an empty scene.
+    ``init``: ``published`` (the recipe of the publication; None: torch's defaults), ``he``, or ``small``
+    (torch's defaults, but outputs that show an empty scene). ``background``: the last heatmap channel is the
+    background.
     """
-    choice("head.init", init, ("published", "he", "small"))
+    check_choice("head.init", init, ("published", "he", "small"))
     for layer in (*heatmaps, *pafs):
         mark_output(layer)
     if init == "published":

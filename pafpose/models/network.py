@@ -1,4 +1,4 @@
-"""The network: raw RGB pixels in, one ``Fields`` per stage out."""
+"""The network: RGB pixels in, the fields of every stage out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
-from pafpose.models.layers import keep_depthwise_fast
+from pafpose.models.layers import use_float32_depthwise
 from pafpose.models.normalisation import Normalise
 
 
 class PoseNetwork(nn.Module):
-    """Normalise, extract features, predict fields.
+    """Normalise pixels, extract features, predict fields.
 
-    The backbone has ``stride`` (input pixels per cell), ``out_channels`` and ``normalisation``; the head
-    maps (B, out_channels, H / stride, W / stride) to a list of ``Fields``, the last with both fields.
+    ``pafpose.models.backbones.base.Backbone`` says what a backbone must offer. ``head`` maps its features
+    (B, out_channels, h, w) to a list of ``Fields``, one per stage; the last one has heatmaps and PAFs. Its
+    ``stride`` is in input pixels per field cell, and its ``shuffle`` (default 1) is the number of cells, per
+    side, that it predicts in each feature cell.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
@@ -24,25 +26,25 @@ class PoseNetwork(nn.Module):
         self.normalise = Normalise(str(getattr(backbone, "normalisation", "imagenet")))
         self.backbone = backbone
         self.head = head
-        keep_depthwise_fast(self)
-        self.coarse = int(backbone.stride)  # type: ignore[arg-type]
-        self.stride = int(getattr(head, "stride", self.coarse))
-        wanted = self.stride * int(getattr(head, "shuffle", 1))
-        if wanted != self.coarse:
+        use_float32_depthwise(self)
+        self.feature_stride = int(backbone.stride)  # type: ignore[arg-type]
+        self.stride = int(getattr(head, "stride", self.feature_stride))
+        expected = self.stride * int(getattr(head, "shuffle", 1))
+        if expected != self.feature_stride:
             raise PafposeError(
-                f"head.stride={self.stride} wants features of {wanted} pixels per cell, but the backbone was "
-                f"built for {self.coarse}; build it with stride=head.stride (times head.shuffle)"
+                f"head.stride={self.stride} needs features at stride {expected}, but the backbone has stride "
+                f"{self.feature_stride}; build it with stride = head.stride * head.shuffle"
             )
 
     def forward(self, images: Tensor) -> list[Fields]:
         """Predict from (B, 3, H, W) RGB, uint8 or float 0..255; H and W are multiples of the stride."""
-        if not torch.compiler.is_compiling():  # a traced graph must not be tied to one size
+        if not torch.compiler.is_compiling():  # a check on the size would tie a traced graph to it
             self._check(images)
         height, width = images.shape[2], images.shape[3]
-        below, right = -height % self.coarse, -width % self.coarse
-        pixels = F.pad(self.normalise(images), (0, right, 0, below))  # 0 is the mean colour
+        bottom, right = -height % self.feature_stride, -width % self.feature_stride
+        pixels = F.pad(self.normalise(images), (0, right, 0, bottom))  # 0 is the mean colour
         stages = self.head(self.backbone(pixels))
-        return stages if not (below or right) else [self._crop(s, height, width) for s in stages]
+        return stages if not (bottom or right) else [self._crop(s, height, width) for s in stages]
 
     def _crop(self, stage: Fields, height: int, width: int) -> Fields:
         h, w = height // self.stride, width // self.stride

@@ -1,4 +1,4 @@
-"""What a network does to raw pixels before its first layer; held in buffers, so it travels with it."""
+"""Normalisation of pixels before the first layer, part of the network and saved with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pafpose.errors import PafposeError
 
 
 class Statistics(NamedTuple):
-    """``(x - mean) / std`` per RGB channel in units of 0..255; ``bgr`` reverses the channels afterwards."""
+    """Mean and standard deviation per RGB channel, in units of 0..255; ``bgr`` reverses the channels last."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -29,7 +29,7 @@ STATISTICS = {
 
 
 class Normalise(nn.Module):
-    """Turn RGB pixels 0..255 of any dtype into what the backbone expects, in the network's dtype.
+    """Compute ``(pixels - mean) / std`` for RGB pixels 0..255 of any dtype, in the network's dtype.
 
     >>> Normalise("caffe")(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)).flatten().tolist()
     [0.49609375, 0.49609375, 0.49609375]
@@ -52,24 +52,5 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise (B, 3, H, W)."""
-        x = self._rows(images) if _by_rows(images) else self._pixels(images)
+        x = (images.to(self.mean.dtype) - self.mean) * self.scale
         return x.flip(1) if self.bgr else x
-
-    def _pixels(self, images: Tensor) -> Tensor:
-        return (images.to(self.mean.dtype) - self.mean) * self.scale
-
-    def _rows(self, images: Tensor) -> Tensor:
-        """The same numbers: CPUs are four times as fast at whole rows as at pixels of three channels."""
-        width = images.shape[3]
-        rows = images.permute(0, 2, 3, 1).flatten(2).to(self.mean.dtype, copy=True)
-        rows.sub_(self.mean.flatten().repeat(width)).mul_(self.scale.flatten().repeat(width))
-        return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
-
-
-def _by_rows(images: Tensor) -> bool:
-    """Whether pixels lie in memory one after the other, and a CPU runs what is written here."""
-    return (
-        images.device.type == "cpu"
-        and images.is_contiguous(memory_format=torch.channels_last)
-        and not (images.requires_grad or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export())
-    )

@@ -13,4 +13,4 @@ def test_every_recipe_has_a_row() -> None:
 def test_a_row() -> None:
     (row,) = networks_table(["lightweight2018"], rounds=1)
     assert (row["M"], row["GFLOPs"], row["stages"], row["stride"]) == ("4.09", "17.8", 2, 8)
-    assert float(row["CPU ms"]) > 1 and row["field"] > 200
+    assert float(row["CPU ms"]) > 1

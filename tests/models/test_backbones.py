@@ -1,4 +1,4 @@
-"""Backbones: strides, pretrained weights, what stays frozen, and errors that say the way out."""
+"""Backbones: strides, pretrained weights, frozen layers, and errors that name the way out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pafpose.config import build
 from pafpose.errors import PafposeError
+from pafpose.models import PoseNetwork
 from pafpose.models.backbones import weights
 from pafpose.models.backbones.base import Backbone
 from pafpose.models.backbones.dense import DenseBackbone
@@ -19,7 +20,9 @@ from pafpose.models.backbones.small import SmallBackbone
 from pafpose.models.backbones.timm import TimmBackbone, packaged
 from pafpose.models.backbones.torchvision import TorchvisionBackbone
 from pafpose.models.backbones.vgg import VGG19
+from pafpose.models.heads.single import SingleHead
 from pafpose.models.normalisation import Normalise
+from pafpose.training.optim import part_of
 
 MAKERS = {
     "dense": DenseBackbone,
@@ -46,6 +49,32 @@ def test_other_strides_are_refused(name: str) -> None:
         MAKERS[name](stride=16)
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_optimizers_backbone_group_is_the_trunk(name: str) -> None:
+    backbone = MAKERS[name](stride=8)
+    network = PoseNetwork(backbone, SingleHead(backbone.out_channels, 19, 38))
+    group = {p for n, p in network.named_parameters() if part_of(n) == "backbone"}
+    assert group == set(backbone.trunk.parameters()) and group
+
+
+class Pooling(nn.Module):
+    """The least that a backbone of one's own may offer: no subclass, no trunk, no normalisation."""
+
+    def __init__(self, *, stride: int, weights: str | None = None) -> None:
+        super().__init__()
+        self.stride, self.out_channels = stride, 3
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(x, self.stride)
+
+
+def test_a_backbone_need_not_be_a_subclass() -> None:
+    backbone = build({"_target_": f"{__name__}.Pooling", "weights": None}, stride=8)
+    network = PoseNetwork(backbone, SingleHead(backbone.out_channels, 19, 38, stages=2))
+    assert network(torch.zeros(1, 3, 32, 48))[-1].pafs.shape == (1, 38, 4, 6)
+    assert {part_of(name) for name, _ in network.named_parameters()} == {"head", "refinement"}
+
+
 def test_torchvision_probing_agrees_with_extraction() -> None:
     backbone = TorchvisionBackbone(stride=8, name="mobilenet_v3_small", weights=None)
     assert [lateral[0].in_channels for lateral in backbone.pyramid.laterals] == [96, 288, 576]
@@ -55,7 +84,7 @@ def test_torchvision_probing_agrees_with_extraction() -> None:
 
 
 def test_the_packaged_network_classifies_photos(coco_mini: Path) -> None:
-    """Wrongly mapped tensors would leave its answers flat: entropy of 1000 equal classes is 6.9."""
+    """Tensors in wrong places would make all classes equally likely; their entropy would be 6.9."""
     import cv2
 
     photos = sorted((coco_mini / "val2017").glob("*.jpg"))[:8]
@@ -165,6 +194,15 @@ def test_frozen_batchnorm_everywhere_in_the_trunk() -> None:
     backbone = TimmBackbone(stride=8, batchnorm="frozen").train()
     assert not any(m.training for m in norms(backbone.trunk))
     assert all(m.training for m in norms(backbone.pyramid))
+
+
+def test_frozen_batchnorm_stays_frozen_when_it_is_synchronised() -> None:
+    """As ``trainer.sync_batchnorm=true`` has Lightning do, which replaces every BatchNorm."""
+    backbone = MobileNetV1(stride=8, freeze=4)
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(backbone).train()
+    modes = [m.training for m in synchronised.modules() if isinstance(m, nn.SyncBatchNorm)]
+    assert modes == [m.training for m in norms(MobileNetV1(stride=8, freeze=4).train())]
+    assert set(modes) == {False, True}
 
 
 @pytest.mark.parametrize("name", ["timm", "torchvision", "mobilenet_v1"])

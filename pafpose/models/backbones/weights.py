@@ -1,4 +1,4 @@
-"""Pretrained weights: where they come from, and clear words when they cannot be had."""
+"""Pretrained weights: downloading, reading, and clear errors if they are missing or do not fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ StateDict = Mapping[str, Tensor]
 
 
 def fetch(what: str, get: Callable[[], T]) -> T:
-    """Download something, or say how to do without."""
+    """Return what ``get`` downloads; if it fails, raise an error that names the alternatives."""
     try:
         return get()
     except (OSError, RuntimeError, urllib.error.URLError) as error:
@@ -28,18 +28,18 @@ def fetch(what: str, get: Callable[[], T]) -> T:
 
 
 def read_file(path: str) -> StateDict:
-    """A state dict from a file, loaded with weights-only safety."""
+    """Read a state dict from a file, with ``weights_only=True``."""
     if not Path(path).is_file():
         raise PafposeError(
-            f"backbone.weights={path}: no such file; choose null (from scratch), imagenet, or the path of a "
-            "state dict"
+            f"backbone.weights={path}: no such file; use null (from scratch), imagenet or the path "
+            "of a state dict"
         )
     state: StateDict = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 
 def load_exactly(module: nn.Module, state: StateDict, *, source: str) -> None:
-    """Load every tensor of the module from ``state``; extra ones are ignored, others named."""
+    """Load every tensor of the module from ``state``, which may hold more; raise if one does not fit."""
     own = module.state_dict()
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
@@ -53,7 +53,7 @@ def load_exactly(module: nn.Module, state: StateDict, *, source: str) -> None:
 
 
 def load_by_order(module: nn.Module, state: StateDict, *, source: str) -> None:
-    """Load tensors that have other names but the same order and shapes; all of them, or an error."""
+    """Load tensors that have other names but the same order and shapes; raise an error if one differs."""
     own = {k: v for k, v in module.state_dict().items() if not k.endswith("num_batches_tracked")}
     given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     if len(own) != len(given):

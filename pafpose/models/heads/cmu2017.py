@@ -1,4 +1,4 @@
-"""The paper's head: two branches per stage, 3x3 in the first, 7x7 in the refining ones (Cao et al., 2017)."""
+"""The head of Cao et al. (CVPR 2017): two branches per stage, 3x3 at first, 7x7 in refinement stages."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
-from pafpose.models.initialisation import gaussian, start
+from pafpose.models.initialisation import gaussian, initialise_head
 from pafpose.models.layers import conv
 
 
 class TwoBranches(nn.Module):
-    """One branch per field over the same input."""
+    """A branch for heatmaps and a branch for PAFs over the same input."""
 
     def __init__(self, heatmaps: nn.Sequential, pafs: nn.Sequential) -> None:
         super().__init__()
@@ -24,10 +24,11 @@ class TwoBranches(nn.Module):
 
 
 class CMU2017(nn.Module):
-    """Stage 1: three 3x3 and a 1x1 of 512; each later stage: five 7x7 and a 1x1 of 128, on features + fields.
+    """Predict fields from features, then refine them ``stages - 1`` times from features and fields.
 
-    ``norm`` puts BatchNorm behind every hidden convolution. ``background``: the last heatmap channel is the
-    background; ``init``: see ``pafpose.models.initialisation``.
+    Hidden layers of the first stage: three 3x3 of 128 channels and a 1x1 of 512; of later stages: five 7x7
+    and a 1x1 of 128. ``norm`` adds BatchNorm to each. ``background``: the last heatmap channel is the
+    background. ``init``: see ``pafpose.models.initialisation.initialise_head``.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class CMU2017(nn.Module):
     ) -> None:
         super().__init__()
         if stages < 1:
-            raise PafposeError(f"head.stages={stages}: a head has at least one stage")
+            raise PafposeError(f"head.stages={stages}: must be at least 1")
         self.stride = int(stride)
         outputs = (num_heatmaps, num_pafs)
         self.initial = TwoBranches(*(_first_branch(in_channels, n, norm=norm) for n in outputs))
@@ -53,7 +54,7 @@ class CMU2017(nn.Module):
             TwoBranches(*(_refining_branch(wide, n, norm=norm) for n in outputs)) for _ in range(stages - 1)
         )
         every = [self.initial, *self.refinements]
-        start(
+        initialise_head(
             self,
             init,
             heatmaps=[stage.heatmaps[-1] for stage in every],

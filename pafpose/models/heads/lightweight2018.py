@@ -1,4 +1,4 @@
-"""Lightweight OpenPose's head: one trunk per stage for both fields, dilated residual refinement (2018)."""
+"""The head of Lightweight OpenPose (Osokin 2018): one trunk per stage for both fields, dilated refinement."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
-from pafpose.models.initialisation import start
+from pafpose.models.initialisation import initialise_head
 from pafpose.models.layers import conv
 
 
 class Reduce(nn.Module):
-    """1x1 to the head's width, a residual of three depthwise-separable layers (ELU), a 3x3."""
+    """Reduce to the head's width by a 1x1, a residual of three depthwise-separable layers and a 3x3."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Reduce(nn.Module):
 
 
 class RefinementBlock(nn.Module):
-    """1x1, then a residual of two 3x3 with BatchNorm, the second dilated: cheaper than a 7x7."""
+    """Apply a 1x1 and a residual of two 3x3 with BatchNorm, the second dilated; cheaper than a 7x7."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class RefinementBlock(nn.Module):
 
 
 class LightStage(nn.Module):
-    """A common trunk and two 1x1 layers for each field."""
+    """A common trunk, then two 1x1 layers for each field."""
 
     def __init__(self, trunk: nn.Sequential, *, channels: int, hidden: int, outputs: tuple[int, int]) -> None:
         super().__init__()
@@ -60,7 +60,11 @@ class LightStage(nn.Module):
 
 
 class Lightweight2018(nn.Module):
-    """An initial stage and ``refinements`` refining ones, ``channels`` wide; see the paper's table 2."""
+    """Predict fields in an initial stage, ``channels`` wide, then refine them ``refinements`` times.
+
+    ``background``: the last heatmap channel is the background. ``init``: see
+    ``pafpose.models.initialisation.initialise_head``.
+    """
 
     def __init__(
         self,
@@ -76,7 +80,7 @@ class Lightweight2018(nn.Module):
     ) -> None:
         super().__init__()
         if refinements < 0:
-            raise PafposeError(f"head.refinements={refinements}: a number of stages, 0 or more")
+            raise PafposeError(f"head.refinements={refinements}: must be 0 or more")
         self.stride = int(stride)
         outputs = (num_heatmaps, num_pafs)
         self.reduce = Reduce(in_channels, channels)
@@ -88,7 +92,7 @@ class Lightweight2018(nn.Module):
             for _ in range(refinements)
         )
         every = [self.initial, *self.refinements]
-        start(
+        initialise_head(
             self,
             init,
             heatmaps=[stage.heatmaps[-1] for stage in every],
@@ -113,7 +117,7 @@ def _refining_trunk(in_channels: int, channels: int) -> nn.Sequential:
 
 
 def _separable_elu(channels: int) -> nn.Sequential:
-    """Depthwise 3x3 and 1x1 without BatchNorm or biases, ELU."""
+    """Build a depthwise 3x3 and a 1x1 convolution with ELU, without BatchNorm and biases."""
     return nn.Sequential(
         conv(channels, channels, groups=channels, bias=False, act="elu"),
         conv(channels, channels, kernel=1, bias=False, act="elu"),

@@ -1,4 +1,4 @@
-"""OpenPose's later head: PAF stages first, then heatmap stages, of dense 3x3 blocks (TPAMI 2019)."""
+"""The head of OpenPose (Cao et al., TPAMI 2019): PAF stages, then heatmap stages, of dense 3x3 blocks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
-from pafpose.models.initialisation import start, xavier
+from pafpose.models.initialisation import initialise_head, xavier
 from pafpose.models.layers import conv
 
 
 class DenseBlock(nn.Module):
-    """Three 3x3 convolutions in a row whose outputs are concatenated: a 7x7 view at less cost."""
+    """Three 3x3 convolutions in a row, outputs concatenated; sees 7x7 cells and costs less than a 7x7."""
 
     def __init__(self, in_channels: int, channels: int, *, act: str) -> None:
         super().__init__()
@@ -28,10 +28,11 @@ class DenseBlock(nn.Module):
 
 
 class OpenPose2019(nn.Module):
-    """``paf_stages`` stages that refine PAFs, then ``heatmap_stages`` that see the last PAFs.
+    """Refine PAFs in ``paf_stages`` stages, then heatmaps in ``heatmap_stages``, which see the last PAFs.
 
-    The first stage of each kind has blocks of 96 channels, later ones of 128. ``forward`` returns a list of
-    all stages; the last one hands on the final PAFs, so that it has both fields.
+    The first stage of each kind has blocks of 96 channels, later ones of 128. Each stage predicts one field;
+    the last ``Fields`` also carries the final PAFs. ``background``: the last heatmap channel is the
+    background. ``init``: see ``pafpose.models.initialisation.initialise_head``.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class OpenPose2019(nn.Module):
         super().__init__()
         for key, value in (("paf_stages", paf_stages), ("heatmap_stages", heatmap_stages)):
             if value < 1:
-                raise PafposeError(f"head.{key}={value}: at least one stage of each kind is needed")
+                raise PafposeError(f"head.{key}={value}: must be at least 1")
         self.stride, self.paf_stages = int(stride), int(paf_stages)
 
         def stage(inputs: int, outputs: int, first: bool) -> nn.Sequential:
@@ -63,7 +64,7 @@ class OpenPose2019(nn.Module):
         heatmaps = [stage(wide + num_heatmaps * (i > 0), num_heatmaps, i == 0) for i in range(heatmap_stages)]
         self.initial = pafs[0]
         self.refinements = nn.ModuleList([*pafs[1:], *heatmaps])
-        start(
+        initialise_head(
             self,
             init,
             heatmaps=[stage[-1] for stage in heatmaps],  # type: ignore[misc]
@@ -73,25 +74,25 @@ class OpenPose2019(nn.Module):
         )
 
     def forward(self, features: Tensor) -> list[Fields]:
-        """(B, in_channels, h, w) -> PAF stages, heatmap stages; the last has both fields."""
+        """(B, in_channels, h, w) -> fields of PAF stages, then of heatmap stages; the last has both."""
         pafs = self.initial(features)
         stages = [Fields(None, pafs)]
         refinements = list(self.refinements)
         for refinement in refinements[: self.paf_stages - 1]:
             pafs = refinement(torch.cat([features, pafs], 1))
             stages.append(Fields(None, pafs))
-        seen = torch.cat([features, pafs], 1)
-        x = seen
+        context = torch.cat([features, pafs], 1)
+        x = context
         for refinement in refinements[self.paf_stages - 1 :]:
             heatmaps = refinement(x)
             stages.append(Fields(heatmaps, None))
-            x = torch.cat([seen, heatmaps], 1)
+            x = torch.cat([context, heatmaps], 1)
         stages[-1] = Fields(stages[-1].heatmaps, pafs)
         return stages
 
 
 def _stage(inputs: int, outputs: int, *, width: int, hidden: int, act: str) -> nn.Sequential:
-    """Five dense blocks and two 1x1 convolutions."""
+    """Build five dense blocks and two 1x1 convolutions."""
     return nn.Sequential(
         DenseBlock(inputs, width, act=act),
         *(DenseBlock(3 * width, width, act=act) for _ in range(4)),

@@ -1,4 +1,4 @@
-"""One cheap stage over a feature pyramid, optionally refined by further looks at its own output."""
+"""A light head: one stage of 1x1 convolutions, optionally followed by refinement stages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pafpose.models.layers import Residual, conv
 
 
 class Stage(nn.Module):
-    """Residual blocks, then one 1x1 convolution to both fields at once."""
+    """Residual blocks, then one 1x1 convolution to both fields."""
 
     def __init__(self, in_channels: int, channels: int, fields: int, *, blocks: nn.Sequential) -> None:
         super().__init__()
@@ -29,12 +29,12 @@ class Stage(nn.Module):
 
 
 class SingleHead(nn.Module):
-    """1x1 convolutions to both fields; with ``stages`` > 1 each further stage sees features and fields.
+    """Predict both fields by one 1x1 convolution; later ``stages`` refine them from features and fields.
 
-    ``blocks`` residual blocks (depthwise and 1x1) stand before the output of every stage. All outputs start
-    as an empty scene. ``background``: the last heatmap channel is the background. ``shuffle`` n: features
-    have ``n * stride`` pixels per cell, and the output layer predicts n x n finer cells at each (pixel
-    shuffle), which costs little where fine features cost much.
+    Each stage has ``blocks`` residual blocks (depthwise and 1x1) before its output. Outputs are initialised
+    to an empty scene. ``background``: the last heatmap channel is the background. ``shuffle`` n: features
+    have ``n * stride`` pixels per cell, and the output layer predicts n x n finer cells in each by pixel
+    shuffle, which is much cheaper than finer features.
     """
 
     def __init__(
@@ -53,18 +53,18 @@ class SingleHead(nn.Module):
     ) -> None:
         super().__init__()
         if stages < 1:
-            raise PafposeError(f"head.stages={stages}: a head has at least one stage")
+            raise PafposeError(f"head.stages={stages}: must be at least 1")
         self.stride, self.num_heatmaps, self.num_pafs = int(stride), num_heatmaps, num_pafs
         self.shuffle = int(shuffle)
-        fine = self.shuffle**2
-        fields = (num_heatmaps + num_pafs) * fine
-        last = range((num_heatmaps - 1) * fine, num_heatmaps * fine)
+        cells = self.shuffle**2  # predicted in each feature cell
+        fields = (num_heatmaps + num_pafs) * cells
+        last_heatmap = range((num_heatmaps - 1) * cells, num_heatmaps * cells)
 
         def stage(channels_in: int) -> Stage:
-            body = (Residual(in_channels, expansion=expansion, kernel=kernel) for _ in range(blocks))
-            made = Stage(channels_in, in_channels, fields, blocks=nn.Sequential(*body))
-            empty_scene(made.output, background=last if background else ())
-            return made
+            residuals = (Residual(in_channels, expansion=expansion, kernel=kernel) for _ in range(blocks))
+            result = Stage(channels_in, in_channels, fields, blocks=nn.Sequential(*residuals))
+            empty_scene(result.output, background=last_heatmap if background else ())
+            return result
 
         self.initial = stage(in_channels)
         self.refinements = nn.ModuleList(stage(in_channels + fields) for _ in range(stages - 1))
