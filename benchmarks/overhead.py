@@ -20,7 +20,6 @@ from pafpose.config import build, load_config, plain
 from pafpose.data.batch import Batch
 from pafpose.errors import PafposeError
 from pafpose.runtime.log import quiet_known_warnings
-from pafpose.runtime.memory import keep_freed_memory
 from pafpose.runtime.precision import choose, mixed
 from pafpose.training.callbacks import Timing
 from pafpose.training.module import PoseModule
@@ -128,9 +127,7 @@ def measure(cfg: DictConfig, *, steps: int, device: str = "cpu") -> PlainLoop:
     torch.manual_seed(0)
     module = PoseModule(plain(cfg))
     batches = [_batch(module, cfg.data.batch_size, cfg.augment.crop) for _ in range(2)]
-    if device == "cpu":
-        keep_freed_memory()  # as training does
-    else:  # as data loaders do
+    if device != "cpu":  # as data loaders do
         batches = [Batch(*(field.pin_memory() for field in batch)) for batch in batches]
     loop = PlainLoop(module, batches, device)
     with tempfile.TemporaryDirectory() as folder:

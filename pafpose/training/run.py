@@ -19,7 +19,6 @@ from pafpose.inference.checkpoint import find_checkpoint, load_network
 from pafpose.inference.evaluate import evaluate_trained
 from pafpose.runtime.files import write_json
 from pafpose.runtime.log import print_config, quiet_known_warnings
-from pafpose.runtime.memory import keep_freed_memory
 from pafpose.runtime.run_status import in_sweep
 from pafpose.training.callbacks import Announce, ValidateLastStep
 from pafpose.training.module import PoseModule
@@ -54,8 +53,6 @@ def train(config: Config) -> dict[str, float]:
         save_config(cfg, folder)
     if cfg.compile:
         module.network.compile()
-    if trainer.strategy.root_device.type == "cpu":
-        keep_freed_memory()
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     save_unvalidated(trainer, folder / "checkpoints")
     metrics = evaluate_best(cfg, trainer, folder)
