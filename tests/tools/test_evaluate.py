@@ -16,14 +16,12 @@ import torch
 from omegaconf import OmegaConf
 
 from pafpose.config import load_config
-from pafpose.data.batch import collate
 from pafpose.errors import PafposeError
-from pafpose.factory import build_skeleton
-from pafpose.fields import People
 from pafpose.inference.settings import EvaluateSettings
 from pafpose.metrics import METRICS
 from pafpose.tools.evaluate import evaluate
 from tests.conftest import ROOT
+from tests.known_people import PEOPLE, known_config, known_network, write_photos
 
 
 def run(checkpoint, folder, *overrides):
@@ -52,37 +50,23 @@ def test_views_and_saved_fields(checkpoint, tmp_path):
     np.testing.assert_allclose(saved["matrix"][0, 0], 144 / 120)
 
 
-class KnowingDecoder:
-    """Finds exactly the people of the batch that was loaded last, in its input pixels."""
-
-    def __init__(self, skeleton):
-        self.skeleton, self.batches = skeleton, []
-
-    def warm_up(self): ...
-
-    def decode_batch(self, heatmaps, pafs, valid):
-        return [People(k, k[..., 2].mean(-1)) for k in self.batches.pop(0).keypoints]
-
-
-@pytest.mark.parametrize("scales", ["[1]", "[0.5,1,2]"])
-def test_true_people_score_one_in_every_frame(checkpoint, tmp_path, monkeypatch, scales, coco_root):
-    decoder = KnowingDecoder(build_skeleton(load_config()))
-
-    def collate_and_tell(samples):
-        batch = collate(samples)
-        decoder.batches.append(batch)
-        return batch
-
-    monkeypatch.setattr("pafpose.data.datamodule.collate", collate_and_tell)
-    monkeypatch.setattr("pafpose.factory.build_decoder", lambda config: decoder)
-    metrics = run(checkpoint, tmp_path, f"evaluate.scales={scales}")
-    assert metrics["AP"] == pytest.approx(1)
-    found = json.loads((tmp_path / "detections.json").read_text())
-    truth = json.loads((coco_root / "annotations" / "person_keypoints_val2017.json").read_text())
-    expected = {a["image_id"]: a["keypoints"] for a in truth["annotations"]}
-    assert [detection["image_id"] for detection in found] == sorted(expected)
-    for detection in found:
-        np.testing.assert_allclose(detection["keypoints"], expected[detection["image_id"]], atol=2e-3)
+@pytest.mark.parametrize("choices", [(), ("evaluate.scales=[0.5,1,2]", "evaluate.flip=true")])
+def test_known_people_are_found_and_reported_in_detail(tmp_path, monkeypatch, capsys, choices):
+    config = known_config(write_photos(tmp_path / "data"), *choices)
+    monkeypatch.setattr("pafpose.tools.evaluate.load_checkpoint", lambda cfg, typed: known_network(config))
+    out = tmp_path / "out"
+    metrics = run("RUN", out, "evaluate.detail=full", "evaluate.errors=true")
+    assert metrics == json.loads((out / "metrics.json").read_text())
+    assert (metrics["AP"], metrics["AP_nose"]) == (pytest.approx(1), pytest.approx(1))
+    assert (metrics["photos"], metrics["people"], metrics["errors_missed"]) == (3, 3, 0)
+    assert OmegaConf.to_container(OmegaConf.load(out / "config.yaml")) == config
+    found = json.loads((out / "detections.json").read_text())
+    expected = {image_id: sorted(people, key=lambda xy: xy[0, 0]) for image_id, people in PEOPLE.items()}
+    for detection in sorted(found, key=lambda d: d["keypoints"][0]):
+        xy = np.array(detection["keypoints"]).reshape(-1, 3)[:, :2]
+        assert np.abs(xy - expected[detection["image_id"]].pop(0)).mean() < 1
+    printed = capsys.readouterr().out
+    assert "coco: 3 photos, 3 people found" in printed and "1.000" in printed
 
 
 # decoding settings that find people even in the maps of an untrained network
