@@ -187,6 +187,18 @@ def test_the_surest_of_two_gets_the_person(coco18):
     assert counts(report)["jitter"] > 0 and report.background == 1
 
 
+def test_the_most_similar_person_is_taken(coco18):
+    beside = shifted(PERSON, 8)
+    true = [annotation(beside, 1), annotation(PERSON, 2)]
+    report = report_of(coco18, [detection(PERSON)], true)
+    assert counts(report)["good"] == 17 and report.unseen == 1
+
+
+def test_occluded_keypoints_are_judged(coco18):
+    report = report_of(coco18, [detection(PERSON)], [annotation(np.minimum(PERSON, [999, 999, 1]), 1)])
+    assert (counts(report)["good"], report.unseen) == (17, 0)
+
+
 def test_the_best_twenty_of_a_photo_are_judged(coco18):
     found = [detection(PERSON, 0.5), *(detection(shifted(PERSON, 300), 0.9) for _ in range(20))]
     report = report_of(coco18, found, [annotation(PERSON, 1)])
