@@ -1,1 +1,1 @@
-"""Auditing a data set before anyone trains on it: annotations, photos, and both splits against each other."""
+"""Audit of a data set before training: annotations, photos, and the two splits against each other."""

@@ -1,4 +1,4 @@
-"""Auditing a data set before training: a page, a json report, and whether anything fatal was found."""
+"""Audit a data set and write what was found: a page, a json report, a table on the terminal."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 
 def check_data(cfg: DictConfig) -> Audit:
-    """What ``scripts/check_data.py`` does: ``audit.html``, ``audit.json`` and a table on the terminal."""
+    """Audit the data of a config, write ``audit.html`` and ``audit.json``, and print a table."""
     quiet_known_warnings()
     settings: AuditSettings = read_settings(AuditSettings, cfg.check, "check")
     folder = Path(cfg.paths.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.create(plain(cfg)), folder / "config.yaml")
     audit = run_audit(factory.build_datamodule(cfg), settings)
-    write_json(folder / "audit.json", audit.plain(settings.listed))
+    write_json(folder / "audit.json", audit.to_json(settings.listed))
     text = page(audit, pictures=settings.pictures, listed=settings.listed)
     (folder / "audit.html").write_text(text, encoding="utf-8")
     print_table(audit)
@@ -43,7 +43,7 @@ def check_data(cfg: DictConfig) -> Audit:
 
 
 def print_table(audit: Audit) -> None:
-    """What was found, with the worst of each kind."""
+    """Print how many findings of each kind there are, and the worst of them."""
     table = Table(title=f"{audit.name}, skeleton {audit.skeleton.name}", title_justify="left")
     for name in ("name", "found", "", "what", "the worst"):
         table.add_column(name, justify="right" if name == "found" else "left")

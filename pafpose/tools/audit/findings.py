@@ -1,4 +1,4 @@
-"""What an audit can find: the kinds, how bad each is, and the findings themselves."""
+"""The kinds of findings of an audit, how bad each is, and the findings themselves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pafpose.errors import PafposeError
 
 
 class Kind(NamedTuple):
-    """A kind of finding: ``error`` would stop or spoil a training, the others want a look."""
+    """A kind of finding; an ``error`` would stop or spoil a training, the others are worth a look."""
 
     error: bool
     title: str
@@ -19,33 +19,33 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "unusable": Kind(True, "Annotations that cannot be read", "see the message; the rest is unchecked"),
-    "empty": Kind(True, "Nobody with labelled keypoints", "check the skeleton and the names in categories"),
-    "duplicate_image_id": Kind(True, "Image ids that stand twice", "give every photo an id of its own"),
-    "duplicate_annotation_id": Kind(True, "Annotation ids that stand twice", "number the annotations anew"),
-    "unknown_image": Kind(True, "Annotations of photos that are not listed", "list the photo or drop them"),
-    "unknown_category": Kind(True, "Annotations of a category that is not listed", "list it in categories"),
-    "wrong_length": Kind(True, "Keypoints of the wrong number", "three numbers for each of its names"),
-    "not_finite": Kind(True, "Numbers that are none (NaN, inf)", "such keypoints count as unlabelled"),
+    "empty": Kind(True, "Splits without a labelled keypoint", "check skeleton and categories[].keypoints"),
+    "duplicate_image_id": Kind(True, "Duplicate image ids", "give every photo its own id"),
+    "duplicate_annotation_id": Kind(True, "Duplicate annotation ids", "renumber the annotations"),
+    "unknown_image": Kind(True, "Annotations of unlisted photos", "list the photo, or drop the annotation"),
+    "unknown_category": Kind(True, "Annotations of unlisted categories", "list the category in categories"),
+    "wrong_length": Kind(True, "Keypoint lists of the wrong length", "write three numbers for each keypoint"),
+    "not_finite": Kind(True, "Keypoints that are NaN or infinite", "correct them; they count as unlabelled"),
     "bad_mask": Kind(True, "Masks of another size than their photo", "write the RLE for the photo's size"),
-    "missing_file": Kind(True, "Photos that are not there", "fetch them, or drop them from the annotations"),
-    "unreadable_file": Kind(True, "Photos that cannot be read", "fetch them again, or data.on_error=skip"),
+    "missing_file": Kind(True, "Missing photos", "fetch them, or drop them from the annotations"),
+    "unreadable_file": Kind(True, "Unreadable photos", "fetch them again, or train with data.on_error=skip"),
     "wrong_size": Kind(True, "Photos of another size than stated", "use the photos that were annotated"),
-    "overlap": Kind(True, "Validation photos that are training photos", "take them out of one split"),
-    "no_area": Kind(True, "Boxes without area", "a person needs a box of positive width and height"),
-    "degenerate": Kind(True, "Skeletons that collapse into a point", "label them again, or drop them"),
-    "swapped": Kind(False, "Left and right that look exchanged", "exchange them where the picture says so"),
-    "outside": Kind(False, "Keypoints outside their photo", "v = 0 for what the photo does not show"),
-    "box_outside": Kind(False, "Boxes that reach beyond their photo", "cut them at the border"),
-    "off_box": Kind(False, "Keypoints far outside their person's box", "hidden parts, or somebody else's"),
-    "bad_v": Kind(False, "Visibility that is not 0, 1 or 2", "other values are clipped"),
-    "miscounted": Kind(False, "num_keypoints that is not the number labelled", "recount; COCO's AP reads it"),
-    "same_person": Kind(False, "People who are annotated twice", "drop one; AP counts the other as missed"),
-    "same_file": Kind(False, "Files that are listed twice", "list a photo once, with all its people"),
-    "same_picture": Kind(False, "Pictures that are there twice", "keep one; across splits it is an overlap"),
-    "turned": Kind(False, "Photos with an EXIF orientation", "labels follow the stated size; look at some"),
-    "misnamed": Kind(False, "Files of another kind than their name says", "they are read by content"),
+    "overlap": Kind(True, "Photos in both splits", "remove them from one of the two"),
+    "no_area": Kind(True, "Boxes without area", "give the person a box of positive width and height"),
+    "collapsed": Kind(True, "People whose keypoints lie in one place", "label them again, or drop them"),
+    "swapped_sides": Kind(False, "Left and right that look swapped", "swap them if the picture confirms it"),
+    "outside_photo": Kind(False, "Keypoints outside their photo", "set v = 0 where nothing is shown"),
+    "box_outside_photo": Kind(False, "Boxes that reach beyond their photo", "clip them at the border"),
+    "far_from_box": Kind(False, "Keypoints far outside their person's box", "check whose they are"),
+    "bad_visibility": Kind(False, "Visibility other than 0, 1 or 2", "correct it; other values are clipped"),
+    "wrong_num_keypoints": Kind(False, "num_keypoints that is wrong", "recount; COCO's tools rely on it"),
+    "duplicate_person": Kind(False, "People annotated twice", "drop one; AP counts the other as missed"),
+    "duplicate_file": Kind(False, "Photos listed twice", "list each photo once, with all its people"),
+    "duplicate_picture": Kind(False, "Pictures that occur twice in a split", "keep one of them"),
+    "exif_orientation": Kind(False, "Photos with an EXIF rotation", "check that labels fit the stated size"),
+    "wrong_suffix": Kind(False, "Files with the suffix of another format", "rename them; content decides"),
     "unlisted_file": Kind(False, "Photos that no annotation file lists", "list them, or ignore them"),
-    "never_labelled": Kind(False, "Keypoints that nobody has", "choose the skeleton that fits"),
+    "never_labelled": Kind(False, "Keypoints that are never labelled", "choose the skeleton that fits"),
 }  # fmt: skip
 ERRORS = tuple(name for name, kind in KINDS.items() if kind.error)
 
@@ -61,24 +61,19 @@ class Finding:
     file: str | None = None  # the photo, relative to the split's folder
     image_id: int | None = None
     annotation_id: int | None = None
-    person: int | None = None  # row of the split's table, to draw it
+    person: int | None = None  # index in the split's people, to draw the person
     other: str | None = None  # path of the other picture of a pair
 
-    def plain(self) -> dict[str, Any]:
-        """For json: what is known."""
-        values: dict[str, Any] = {
-            "text": self.text,
-            "split": self.split,
-            "file": self.file,
-            "image_id": self.image_id,
-        }
-        values |= {"annotation_id": self.annotation_id, "score": round(self.score, 3)}
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known, as written to audit.json."""
+        keys = ("text", "split", "file", "image_id", "annotation_id")
+        values = {key: getattr(self, key) for key in keys} | {"score": round(self.score, 3)}
         return {key: value for key, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """The keys of ``check``; checked when made."""
+    """The keys of ``check`` in ``conf/check_data.yaml``; checked when made."""
 
     split: str = "both"
     files: bool = True
@@ -103,7 +98,7 @@ class AuditSettings:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits to audit."""
+        """The names of the splits to audit."""
         return ("train", "val") if self.split == "both" else (self.split,)
 
     @property

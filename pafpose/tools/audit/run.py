@@ -1,185 +1,120 @@
-"""The whole audit of a data module: findings, figures of each split, and what is needed to draw them."""
+"""Run all checks of a data set."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pafpose.data.annotations import formats
 from pafpose.data.datamodule import PoseDataModule
 from pafpose.data.folder import FolderDataModule
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
-from pafpose.tools.audit.annotations import Table, audit_people, read_table
-from pafpose.tools.audit.files import audit_copies, audit_files, audit_presence, inspect_all, unlisted
 from pafpose.tools.audit.findings import KINDS, AuditSettings, Finding
-from pafpose.tools.audit.sides import exchanged
+from pafpose.tools.audit.people import audit_people
+from pafpose.tools.audit.photos import audit_photos
+from pafpose.tools.audit.split import Split, read_split
 
 
 @dataclass
 class Audit:
-    """What came out; ``tables`` lack splits that could not be read."""
+    """The result of an audit; splits that could not be read are missing from ``splits``."""
 
-    name: str
+    name: str  # of the data set
     skeleton: Skeleton
-    fatal: tuple[str, ...]
+    fatal: tuple[str, ...]  # kinds of findings that are problems
     findings: list[Finding] = field(default_factory=list)
-    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
-    tables: dict[str, tuple[Table, Path]] = field(default_factory=dict)
+    splits: dict[str, Split] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Findings of each kind that was found, in the order of ``KINDS``."""
+        """The number of findings of each kind that was found, in the order of ``KINDS``."""
         number = Counter(finding.kind for finding in self.findings)
         return {kind: number[kind] for kind in KINDS if number[kind]}
 
     @property
     def problems(self) -> int:
-        """Findings of the fatal kinds."""
+        """The number of findings of the fatal kinds."""
         return sum(count for kind, count in self.counts.items() if kind in self.fatal)
 
     def of(self, kind: str) -> list[Finding]:
-        """The findings of a kind, the worst first."""
+        """Return the findings of a kind, the worst first."""
         return sorted((f for f in self.findings if f.kind == kind), key=lambda f: -f.score)
 
-    def plain(self, listed: int) -> dict[str, Any]:
-        """For json, with at most ``listed`` findings of each kind."""
+    def to_json(self, listed: int) -> dict[str, Any]:
+        """Return the content of audit.json, with at most ``listed`` findings of each kind."""
         kinds = {
             kind: {
                 "count": count,
                 "fatal": kind in self.fatal,
                 "title": KINDS[kind].title,
-                "findings": [finding.plain() for finding in self.of(kind)[:listed]],
+                "findings": [finding.to_json() for finding in self.of(kind)[:listed]],
             }
             for kind, count in self.counts.items()
         }
-        status = "problems" if self.problems else "clean"
-        head = {"data": self.name, "skeleton": self.skeleton.name, "status": status}
-        return {**head, "problems": self.problems, "splits": self.figures, "kinds": kinds}
+        return {
+            "data": self.name,
+            "skeleton": self.skeleton.name,
+            "status": "problems" if self.problems else "clean",
+            "problems": self.problems,
+            "splits": {name: statistics(split) for name, split in self.splits.items()},
+            "kinds": kinds,
+        }
 
 
 def run_audit(data: PoseDataModule, settings: AuditSettings) -> Audit:
-    """Audit the splits of a data module; nothing is written, and nothing raised for what is found."""
+    """Audit the splits of a data module. Writes nothing; what is found is returned, not raised."""
     if not isinstance(data, FolderDataModule):
         raise PafposeError(
             f"{data.name}: a mix has no annotations of its own; audit each set by itself: data=..."
         )
     data.prepare_data()
     audit = Audit(str(data.name), data.skeleton, settings.fatal_kinds)
-    for split in settings.splits:
-        audit.findings += _read(data, split, audit, settings.margin)
-    workers = settings.workers or len(os.sched_getaffinity(0))
+    for name in settings.splits:
+        try:
+            split, found = read_split(data, name)
+        except PafposeError as error:
+            audit.findings.append(Finding("unusable", name, str(error), 1.0))
+            continue
+        audit.splits[name] = split
+        audit.findings += [*found, *audit_people(split, settings.margin)]
+        if not split.labelled.any():
+            text = f"{len(split.photos)} photos, {len(split.people)} annotations, no labelled keypoint"
+            audit.findings.append(Finding("empty", name, text))
     if settings.files:
-        audit.findings += _files(audit, workers)
-    for split, (table, _) in audit.tables.items():
-        audit.figures[split] = figures(table, data.skeleton)
+        audit.findings += audit_photos(audit.splits, settings.workers or len(os.sched_getaffinity(0)))
     return audit
 
 
-def _read(data: FolderDataModule, split: str, audit: Audit, margin: float) -> Iterator[Finding]:
-    try:
-        photos, annotations = data.find_split(split)
-        content = formats.read_content(data.format, annotations, photos, data.skeleton)
-        table, found = read_table(content, annotations, split, data.skeleton)
-    except PafposeError as error:
-        yield Finding("unusable", split, str(error), 1.0)
-        return
-    audit.tables[split] = (table, formats.photos_folder(photos))
-    yield from found
-    yield from audit_people(table, content, data.skeleton, margin)
-    yield from _masks(table, content)
-    yield from _sides(table, data.skeleton)
-    if not table.labelled.any():
-        yield Finding(
-            "empty", split, f"{len(table.photos)} photos, {len(table.ids)} annotations, no keypoint"
-        )
-
-
-def _sides(table: Table, skeleton: Skeleton) -> Iterator[Finding]:
-    rows = np.flatnonzero(~table.crowd)
-    points = np.nan_to_num(table.keypoints[rows], posinf=0, neginf=0)
-    for m, pairs, strength in exchanged(points, table.labelled[rows], skeleton):
-        person = int(rows[m])
-        photo = table.photos[table.photo[person]]
-        yield Finding(
-            "swapped",
-            table.split,
-            pairs.replace("_", " "),
-            strength,
-            file=table.file(person),
-            image_id=int(photo["id"]),
-            annotation_id=int(table.ids[person]),
-            person=person,
-        )
-
-
-def _masks(table: Table, content: dict[str, Any]) -> Iterator[Finding]:
-    sizes = {p["id"]: [p.get("height"), p.get("width")] for p in table.photos}
-    names = {p["id"]: str(p["file_name"]) for p in table.photos}
-    for person in content["annotations"]:
-        shape = person.get("segmentation")
-        stated = sizes.get(person.get("image_id"))
-        if isinstance(shape, dict) and stated and all(stated) and list(shape.get("size", stated)) != stated:
-            text = f"mask of {shape['size']}, photo of {stated} (height, width)"
-            number = person.get("id")
-            yield Finding(
-                "bad_mask",
-                table.split,
-                text,
-                1.0,
-                file=names[person["image_id"]],
-                image_id=person["image_id"],
-                annotation_id=number,
-            )
-
-
-def _files(audit: Audit, workers: int) -> Iterator[Finding]:
-    listed: dict[Path, set[str]] = {}
-    for table, folder in audit.tables.values():
-        listed.setdefault(folder, set()).update(str(photo["file_name"]) for photo in table.photos)
-    paths = [folder / name for folder, names in listed.items() for name in sorted(names)]
-    facts = inspect_all([path for path in paths if path.is_file()], workers)
-    for split, (table, folder) in audit.tables.items():
-        yield from audit_presence(table, folder)
-        yield from audit_files(table, folder, facts)
-        if folder in listed:
-            yield from unlisted(folder, listed.pop(folder), split)
-    yield from audit_copies(audit.tables, facts)
-
-
-def figures(table: Table, skeleton: Skeleton) -> dict[str, Any]:
-    """Counts, sizes, and how often each keypoint is labelled."""
-    labelled = table.labelled[:, list(skeleton.scored)]
-    people = ~table.crowd
+def statistics(split: Split) -> dict[str, Any]:
+    """Return counts, sizes as least, median and largest, and how often each keypoint is labelled."""
+    labelled = split.labelled[:, list(split.skeleton.scored)]
+    people = ~split.crowd
     posed = people & labelled.any(-1)
-    heights = table.boxes[posed, 3]
-    sides = [(p["height"], p["width"]) for p in table.photos if p.get("height") and p.get("width")]
-    per_photo = np.bincount(table.photo[people], minlength=len(table.photos))
-    names = [skeleton.keypoints[k] for k in skeleton.scored]
-    share = labelled[posed].mean(0) if posed.any() else np.zeros(len(names))
+    heights = split.boxes[posed, 3]
+    sides = [(p["height"], p["width"]) for p in split.photos if p.get("height") and p.get("width")]
+    per_photo = np.bincount(split.photo_of[people], minlength=len(split.photos))
+    share = labelled[posed].mean(0) if posed.any() else np.zeros(labelled.shape[1])
     return {
-        "photos": len(table.photos),
+        "photos": len(split.photos),
         "photos_without_people": int((per_photo == 0).sum()),
         "people": int(people.sum()),
         "people_with_keypoints": int(posed.sum()),
-        "crowds": int(table.crowd.sum()),
+        "crowds": int(split.crowd.sum()),
         "most_people_in_a_photo": int(per_photo.max(initial=0)),
         "keypoints_per_person": round(float(labelled[posed].sum(-1).mean()), 2) if posed.any() else 0.0,
-        "person_height_px": _quartiles(heights[np.isfinite(heights)]),
-        "photo_height_px": _quartiles(np.array([h for h, _ in sides], float)),
-        "photo_width_px": _quartiles(np.array([w for _, w in sides], float)),
-        "labelled_share": {name: round(float(s), 4) for name, s in zip(names, share, strict=True)},
+        "person_height_px": _range(heights[np.isfinite(heights)]),
+        "photo_height_px": _range(np.array([h for h, _ in sides], float)),
+        "photo_width_px": _range(np.array([w for _, w in sides], float)),
+        "labelled_share": {n: round(float(s), 4) for n, s in zip(split.scored_names, share, strict=True)},
     }
 
 
-def _quartiles(values: np.ndarray) -> list[float]:
-    """Least, median and largest."""
+def _range(values: np.ndarray) -> list[float]:
+    """Return the least, the median and the largest value."""
     if not len(values):
         return []
     return [round(float(v), 1) for v in (values.min(), np.median(values), values.max())]

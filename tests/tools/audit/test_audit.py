@@ -12,13 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from markupsafe import escape
 from PIL import Image
 
 from pafpose.config import load_config
 from pafpose.errors import PafposeError
 from pafpose.tools.audit.check_data import check_data
 from pafpose.tools.audit.findings import ERRORS, KINDS, AuditSettings
-from pafpose.tools.audit.run import Audit
+from pafpose.tools.audit.run import Audit, statistics
 from tests.conftest import ROOT
 from tests.data.coco_files import person, write_split
 from tests.tools.report.test_report import Checker
@@ -133,22 +134,22 @@ PLANTED: dict[str, Change] = {
     "wrong_size": lambda root, c: c["images"][1].update(width=300),
     "overlap": lambda root, c: photo(root, 101, "val").write_bytes(photo(root, 6).read_bytes()),
     "no_area": lambda root, c: c["annotations"][0].update(bbox=[20, 18, 0, 124]),
-    "degenerate": lambda root, c: collapse(c, 0),
-    "swapped": lambda root, c: swap(c, 4, (11, 12)),
-    "outside": lambda root, c: set_point(c, 0, 10, [-4, 90, 2]),
-    "box_outside": lambda root, c: c["annotations"][0].update(bbox=[-30, 18, 112, 124]),
-    "off_box": lambda root, c: set_point(c, 0, 9, [170, 90, 2]),
-    "bad_v": lambda root, c: set_point(c, 0, 9, [60, 90, 3]),
-    "miscounted": lambda root, c: c["annotations"][0].update(num_keypoints=3),
-    "same_person": lambda root, c: c["annotations"].append(c["annotations"][0] | {"id": 999}),
-    "same_file": lambda root, c: c["images"].append(c["images"][0] | {"id": 888}),
-    "same_picture": lambda root, c: recompress(root),
-    "turned": lambda root, c: turn(root),
-    "misnamed": lambda root, c: Image.fromarray(picture(3)).save(photo(root, 3), "png"),
+    "collapsed": lambda root, c: collapse(c, 0),
+    "swapped_sides": lambda root, c: swap(c, 4, (11, 12)),
+    "outside_photo": lambda root, c: set_point(c, 0, 10, [-4, 90, 2]),
+    "box_outside_photo": lambda root, c: c["annotations"][0].update(bbox=[-30, 18, 112, 124]),
+    "far_from_box": lambda root, c: set_point(c, 0, 9, [170, 90, 2]),
+    "bad_visibility": lambda root, c: set_point(c, 0, 9, [60, 90, 3]),
+    "wrong_num_keypoints": lambda root, c: c["annotations"][0].update(num_keypoints=3),
+    "duplicate_person": lambda root, c: c["annotations"].append(c["annotations"][0] | {"id": 999}),
+    "duplicate_file": lambda root, c: c["images"].append(c["images"][0] | {"id": 888}),
+    "duplicate_picture": lambda root, c: recompress(root),
+    "exif_orientation": lambda root, c: turn(root),
+    "wrong_suffix": lambda root, c: Image.fromarray(picture(3)).save(photo(root, 3), "png"),
     "unlisted_file": lambda root, c: Image.fromarray(picture(900)).save(photo(root, 900)),
     "never_labelled": lambda root, c: forget(c, 3),
 }
-BESIDE = {"degenerate": {"swapped"}}  # what necessarily comes along
+BESIDE = {"collapsed": {"swapped_sides"}}  # what necessarily comes along
 
 
 def test_a_clean_set_is_clean(clean: Path, tmp_path: Path) -> None:
@@ -185,29 +186,65 @@ def check_page(path: Path, kind: str) -> None:
     assert all(a.startswith(("data:image/jpeg;base64,", "#")) for a in checker.addresses)
     assert {a[1:] for a in checker.addresses if a.startswith("#")} <= set(checker.ids)
     assert not re.search(r"https?://|@import|url\(", text)
-    assert f'id="{kind}"' in text and f"<h2>{KINDS[kind].title.replace(chr(39), '&#x27;')}</h2>" in text
+    assert f'id="{kind}"' in text and f"<h2>{escape(KINDS[kind].title)}</h2>" in text
     drawn = kind not in ("duplicate_image_id", "duplicate_annotation_id", "never_labelled", "missing_file",
                          "unreadable_file", "unknown_image")  # fmt: skip
     assert ("<img" in text) == drawn
 
 
+def test_names_cannot_break_the_page(broken, tmp_path: Path) -> None:
+    """The name of the set, a file that is there and one that is not."""
+
+    def rename(root: Path, content: dict) -> None:
+        content["images"][0]["file_name"] = "<script>alert(1)<.jpg"
+        photo(root, 2).rename(root / "train2017" / "<script>alert(2)<.jpg")
+        content["images"][1] |= {"file_name": "<script>alert(2)<.jpg", "width": 7}
+
+    run(broken(rename), tmp_path / "out", "data.name='<script>alert(3)'")
+    text = (tmp_path / "out" / "audit.html").read_text()
+    assert "<script>" not in text
+    assert all(f"&lt;script&gt;alert({n})" in text for n in (1, 2, 3))
+
+
 def test_findings_say_where(broken, tmp_path: Path) -> None:
-    root = broken(PLANTED["swapped"])
-    finding = run(root, tmp_path / "out").of("swapped")[0]
+    root = broken(PLANTED["swapped_sides"])
+    finding = run(root, tmp_path / "out").of("swapped_sides")[0]
     assert (finding.split, finding.image_id, finding.annotation_id) == ("train", 3, 5)
     assert finding.text == "left hip/right hip"
 
 
-def test_a_person_exchanged_as_a_whole_shows_in_the_face(broken, tmp_path: Path) -> None:
+def test_a_person_swapped_as_a_whole_shows_in_the_face(broken, tmp_path: Path) -> None:
     pairs = [(k, k + 1) for k in range(1, 17, 2)]
     root = broken(lambda root, c: swap(c, 7, *pairs))
-    found = run(root, tmp_path / "out").of("swapped")
+    found = run(root, tmp_path / "out").of("swapped_sides")
     assert [f.annotation_id for f in found] == [8]
+
+
+def test_a_face_that_cannot_be_seen_is_no_evidence(broken, tmp_path: Path) -> None:
+    def change(root: Path, content: dict) -> None:
+        swap(content, 7, *[(k, k + 1) for k in range(1, 17, 2)])
+        content["annotations"][7]["keypoints"][2:15:3] = [1] * 5
+
+    assert run(broken(change), tmp_path / "out", "check.files=false").of("swapped_sides") == []
+
+
+def test_the_box_of_a_whole_photo_is_no_finding(broken, tmp_path: Path) -> None:
+    root = broken(lambda root, c: c["annotations"][0].update(bbox=[0, 0, SIZE[1], SIZE[0]]))
+    assert run(root, tmp_path / "out", "check.margin=0", "check.files=false").counts == {}
+
+
+def test_the_stated_size_may_be_that_after_the_exif_rotation(broken, tmp_path: Path) -> None:
+    def change(root: Path, content: dict) -> None:
+        turn(root)
+        content["images"][4] |= {"width": SIZE[0], "height": SIZE[1]}
+
+    audit = run(broken(change), tmp_path / "out")
+    assert audit.counts["exif_orientation"] == 1 and "wrong_size" not in audit.counts
 
 
 def test_splits_that_cannot_be_read_are_findings(clean: Path, tmp_path: Path) -> None:
     audit = run(clean, tmp_path, "data.train_annotations=annotations/no.json")
-    assert audit.counts == {"unusable": 1} and list(audit.tables) == ["val"]
+    assert audit.counts == {"unusable": 1} and list(audit.splits) == ["val"]
     assert "annotation file not found" in audit.of("unusable")[0].text
     audit = run(tmp_path / "nowhere", tmp_path)
     assert audit.counts == {"unusable": 2} and audit.problems == 2
@@ -224,13 +261,13 @@ def test_the_wrong_skeleton_and_nobody_at_all(clean: Path, tmp_path: Path) -> No
 
 
 def test_which_kinds_are_fatal_is_a_choice(broken, tmp_path: Path) -> None:
-    root = broken(PLANTED["outside"])
+    root = broken(PLANTED["outside_photo"])
     assert run(root, tmp_path / "out").problems == 0
-    assert run(root, tmp_path / "out", "check.fatal=[outside]").problems == 1
+    assert run(root, tmp_path / "out", "check.fatal=[outside_photo]").problems == 1
     assert run(root, tmp_path / "out", "check.fatal=all").problems == 1
-    assert run(root, tmp_path / "out", "check.margin=20", "check.fatal=outside").problems == 0
+    assert run(root, tmp_path / "out", "check.margin=20", "check.fatal=outside_photo").problems == 0
     alone = run(root, tmp_path / "out", "check.split=val", "check.files=false", "check.fatal=all")
-    assert alone.problems == 0 and list(alone.figures) == ["val"]
+    assert alone.problems == 0 and list(alone.splits) == ["val"]
 
 
 @pytest.mark.parametrize(("key", "value"), [("split", "test"), ("fatal", ["wrong"]), ("pictures", -1)])
@@ -241,8 +278,8 @@ def test_bad_keys_are_explained(key: str, value: object) -> None:
 
 def test_coco_mini_has_no_errors(coco_mini: Path, tmp_path: Path) -> None:
     audit = run(coco_mini, tmp_path, "check.files=false", "check.pictures=0")
-    assert audit.problems == 0 and set(audit.counts) <= {"swapped", "off_box"}
-    assert audit.counts["swapped"] < 0.05 * audit.figures["train"]["people_with_keypoints"]
+    assert audit.problems == 0 and set(audit.counts) <= {"swapped_sides", "far_from_box"}
+    assert audit.counts["swapped_sides"] < 0.05 * statistics(audit.splits["train"])["people_with_keypoints"]
 
 
 @pytest.mark.slow
@@ -261,10 +298,10 @@ def test_the_scripts_exit_status(clean: Path, tmp_path: Path) -> None:
 
 def test_findings_come_first_and_what_is_sound_is_folded(broken, tmp_path: Path) -> None:
     """Problems, then what to look at, then figures; checks without findings stand in one folded list."""
-    root = broken(lambda root, c: (PLANTED["swapped"](root, c), PLANTED["no_area"](root, c)))
+    root = broken(lambda root, c: (PLANTED["swapped_sides"](root, c), PLANTED["no_area"](root, c)))
     audit = run(root, tmp_path / "out")
     text = (tmp_path / "out" / "audit.html").read_text()
-    places = [text.index(f'<section id="{kind}">') for kind in ("no_area", "swapped")]
+    places = [text.index(f'<section id="{kind}">') for kind in ("no_area", "swapped_sides")]
     assert [*places, text.index("<h2>Figures</h2>")] == sorted([*places, text.index("<h2>Figures</h2>")])
     first, folded = text.index("<details>"), text.index("</details>")
     assert f"{len(KINDS) - len(audit.counts)} checks found nothing" in text[first:folded]

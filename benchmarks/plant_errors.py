@@ -1,6 +1,6 @@
-"""Plants errors into a folder of synthetic people, to see what the audit makes of them.
+"""Plant annotation errors in a folder of synthetic people, for the audit to find (docs/formats.md).
 
-``python -m pafpose.tools.audit.example FOLDER``; ``scripts/make_synthetic.py output=FOLDER`` fills a folder.
+``python -m benchmarks.plant_errors FOLDER``; ``scripts/make_synthetic.py output=FOLDER`` makes the folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PAIRS = ((5, 6), (11, 12))  # shoulders, hips in COCO's order
 
 
 def plant(root: Path) -> None:
-    """One error of most kinds in the training split, at people with all the keypoints that it needs."""
+    """Plant one error of most kinds in the training split."""
     file = root / "annotations" / "person_keypoints_train2017.json"
     content = json.loads(file.read_text())
     folder, photos = root / "train2017", content["images"]
