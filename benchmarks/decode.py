@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.decode_crowds import DETECTIONS, _truth
-from benchmarks.targets import REPEATS, SIDE, _builder, _medians, _real
+from benchmarks.targets import REPEATS, SIDE, default_builder, median_ms, real_people
 from pafpose.decode import Decoder, DecodeSettings
 from pafpose.decode.decoder import group_links
 from pafpose.decode.limbs import find_links
@@ -51,7 +51,7 @@ def decode_table(
     rng = np.random.default_rng(0)
     sets = {str(n): [_crowd(rng, n, skeleton) for _ in range(PHOTOS)] for n in (10, 50, 100)}
     if coco is not None:
-        sets = {"real": _real(coco, skeleton), **sets}
+        sets = {"real": real_people(coco, skeleton), **sets}
     decoder = Decoder(skeleton, settings or DecodeSettings(), stride=stride, heatmap_sigma=7)
     decoder.warm_up()
     threads = torch.get_num_threads()
@@ -118,7 +118,7 @@ def _steps(heat: np.ndarray, paf: np.ndarray, decoder: Decoder, *, rounds: int) 
         "peaks": len(found[0]),
         "limbs": len(links[1]),
     }
-    return counts | {f"{name}_ms": value for name, value in _medians(repeats, rounds).items()}
+    return counts | {f"{name}_ms": value for name, value in median_ms(repeats, rounds).items()}
 
 
 def _repeat(call: Callable[[], Any]) -> None:
@@ -132,7 +132,7 @@ def _row(
     skeleton, stride = decoder.skeleton, decoder.stride
     fields = [_fields(people, skeleton, stride=stride, rng=rng) for people in photos]
     few = fields[: 3 if name == "real" else 1]
-    times = _medians(
+    times = median_ms(
         {
             "numpy": (lambda: [plain_decode(h, p, skeleton, stride=stride) for h, p in few], len(few)),
             "decode": (lambda: [decoder(h, p) for h, p in fields * REPEATS], len(fields) * REPEATS),
@@ -167,7 +167,7 @@ def _fields(
     people: np.ndarray, skeleton: Skeleton, *, stride: int, rng: np.random.Generator, side: int = SIDE
 ) -> tuple[torch.Tensor, torch.Tensor]:
     keypoints = torch.from_numpy(people[None].astype(np.float32))
-    made = _builder(skeleton, stride, "numba")(keypoints, size=(side, side))
+    made = default_builder(skeleton, stride, "numba")(keypoints, size=(side, side))
     heat, paf = (f[0] + torch.from_numpy(rng.normal(0, NOISE, f.shape[1:])).float() for f in made[:2])
     return heat, paf
 

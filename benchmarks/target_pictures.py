@@ -1,6 +1,6 @@
 """The pictures of docs/targets.md: ``python -m benchmarks.target_pictures docs/images/targets``.
 
-Each is what ``scripts/visualize.py visualize.compare=KEY`` draws of a synthetic picture, made small.
+Each is a sheet of ``scripts/visualize.py visualize.compare=KEY`` for a synthetic picture, scaled down.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pafpose.config import load_config
 log = logging.getLogger(__name__)
 
 WIDTH = 830  # px at most
-SHARE = 0.43  # of the size that visualize draws: 224 px a panel
+SHARE = 0.43  # of the size of the sheets, which makes panels of 224 px
 COLOURS = 256
 PICTURES = (
     "data.train_count=1",
@@ -32,11 +32,11 @@ PICTURES = (
 
 
 class Sheet(NamedTuple):
-    """One picture: the key that is compared, the photo, and what else is typed."""
+    """One picture: the key that is compared, the id of the photo, and other overrides."""
 
     key: str
     photo: int
-    words: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
 
 
 SHEETS = (
@@ -62,12 +62,17 @@ SHEETS = (
 
 
 def command(sheet: Sheet) -> list[str]:
-    """The words that ``scripts/visualize.py`` takes for a sheet."""
-    return [*PICTURES, f"visualize.compare={sheet.key}", f"visualize.photos=[{sheet.photo}]", *sheet.words]
+    """Return the overrides with which ``scripts/visualize.py`` draws a sheet."""
+    return [
+        *PICTURES,
+        f"visualize.compare={sheet.key}",
+        f"visualize.photos=[{sheet.photo}]",
+        *sheet.overrides,
+    ]
 
 
 def make(sheet: Sheet, folder: Path) -> Path:
-    """Draw a sheet, write it small as ``<key>.png`` into the folder."""
+    """Draw a sheet and write it as a small ``<key>.png`` into the folder."""
     from pafpose.tools.visualize import visualize
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,7 +81,7 @@ def make(sheet: Sheet, folder: Path) -> Path:
 
 
 def shrink(source: Path, path: Path) -> Path:
-    """A PNG of at most ``WIDTH`` px and ``COLOURS`` colours."""
+    """Write a picture as a PNG of at most ``WIDTH`` px and ``COLOURS`` colours; returns its path."""
     picture = Image.open(source).convert("RGB")
     factor = min(SHARE, WIDTH / picture.width)
     small = picture.resize(
@@ -90,12 +95,12 @@ def shrink(source: Path, path: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw all sheets, or those of some keys."""
+    """Draw the sheets of all keys or of some."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("keys", nargs="*", help="such as paf.caps; none: all")
+    parser.add_argument("keys", nargs="*", help="keys to draw, such as paf.caps (default: all)")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for sheet in SHEETS:

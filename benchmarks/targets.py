@@ -1,4 +1,4 @@
-"""How fast targets are drawn: both kernels through the public call against a plain numpy reference."""
+"""Speed of drawing targets: both kernels, through the public call, against plain numpy."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from typing import Any
 import numpy as np
 import torch
 
+from pafpose.geometry import cell_to_px
 from pafpose.skeleton import Skeleton
 from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings, TargetBuilder
 
 BATCH = 8
 CROWDS = 4  # batches of each number of people
-REPEATS = 5  # passes of quick candidates that are timed together
+REPEATS = 5  # how often a quick candidate runs in one measurement
 SIDE = 368  # px
 
 
 def targets_table(
     skeleton: Skeleton, coco: Path | None = None, *, stride: int = 8, rounds: int = 7
 ) -> list[dict[str, Any]]:
-    """Milliseconds per photo on one thread, batches of 8, 368 px; one row per number of people.
+    """Return milliseconds per photo on one thread, batches of 8 at 368 px; one row per number of people.
 
-    ``coco`` is a folder in COCO's layout: its photos give the row ``real``; without it that row is left out.
-    Columns: ``people``, ``padded`` (P of the batches), ``numpy_ms`` (whole maps, person by person, as the
-    paper writes it), ``numba_ms``, ``torch_ms``, and how many times faster than numpy each is. All candidates
-    take their turn in every round (numba five passes, too quick to time alone) and the median counts: trust
-    the ratios, the milliseconds move with the machine.
+    ``coco`` is a folder in COCO's layout, whose photos give the row ``real``; None leaves that row out.
+    Columns: ``people``, ``padded`` (P of the batches), ``numpy_ms`` (whole maps, person by person, as in the
+    paper), ``numba_ms``, ``torch_ms``, and how many times faster than numpy these two are. All candidates run
+    once per round, and medians are reported. The ratios can be trusted; the milliseconds depend on the
+    machine.
     """
     rng = np.random.default_rng(0)
-    sets = {str(n): [_crowd(rng, n, skeleton) for _ in range(CROWDS * BATCH)] for n in (10, 50, 200)}
+    sets = {str(n): [random_people(rng, n, skeleton) for _ in range(CROWDS * BATCH)] for n in (10, 50, 200)}
     if coco is not None:
-        sets = {"real": _real(coco, skeleton), **sets}
+        sets = {"real": real_people(coco, skeleton), **sets}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -48,9 +49,9 @@ def _row(
     name: str, photos: list[np.ndarray], skeleton: Skeleton, *, stride: int, rounds: int
 ) -> dict[str, Any]:
     batches = [_pad(photos[i : i + BATCH]) for i in range(0, len(photos), BATCH)]
-    builders = {kernel: _builder(skeleton, stride, kernel) for kernel in ("numba", "torch")}
+    builders = {kernel: default_builder(skeleton, stride, kernel) for kernel in ("numba", "torch")}
     few = photos[: 2 * BATCH]
-    times = _medians(
+    times = median_ms(
         {
             "numpy": (lambda: [plain_targets(p, skeleton, stride=stride) for p in few], len(few)),
             "numba": (lambda: _draw(builders["numba"], batches * REPEATS), len(photos) * REPEATS),
@@ -66,14 +67,13 @@ def _row(
 def sizes_table(
     skeleton: Skeleton, *, people: int = 10, stride: int = 4, rounds: int = 7
 ) -> list[dict[str, Any]]:
-    """Milliseconds per photo of the numba kernel on one thread: the same people in larger and larger photos.
+    """Return milliseconds per photo of the numba kernel on one thread, for the same people in larger photos.
 
-    Columns: ``photo`` (px a side), ``cells`` of one channel; ``numba_ms`` where each batch of 8 is used and
-    let go, as in training; ``kept_ms`` where all results are kept, so that each needs new memory.
+    Batches of 8. Columns: ``photo`` (px a side), ``cells`` of one channel, ``numba_ms``.
     """
     rng = np.random.default_rng(0)
-    batch = _pad([_crowd(rng, people, skeleton) for _ in range(BATCH)])
-    builder = _builder(skeleton, stride, "numba")
+    batch = _pad([random_people(rng, people, skeleton) for _ in range(BATCH)])
+    builder = default_builder(skeleton, stride, "numba")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -83,16 +83,8 @@ def sizes_table(
 
 
 def _size_row(builder: TargetBuilder, batch: torch.Tensor, side: int, *, rounds: int) -> dict[str, Any]:
-    calls = 4
-    times = _medians(
-        {
-            "numba": (lambda: _draw(builder, [batch] * calls, side), calls * BATCH),
-            "kept": (lambda: [builder(batch, size=(side, side)) for _ in range(calls)], calls * BATCH),
-        },
-        rounds,
-    )
-    cells = (side // builder.stride) ** 2
-    return {"photo": side, "cells": cells} | {f"{key}_ms": value for key, value in times.items()}
+    times = median_ms({"numba": (lambda: _draw(builder, [batch] * REPEATS, side), REPEATS * BATCH)}, rounds)
+    return {"photo": side, "cells": (side // builder.stride) ** 2, "numba_ms": times["numba"]}
 
 
 def _draw(builder: TargetBuilder, batches: list[torch.Tensor], side: int = SIDE) -> None:
@@ -100,7 +92,7 @@ def _draw(builder: TargetBuilder, batches: list[torch.Tensor], side: int = SIDE)
         builder(batch, size=(side, side))
 
 
-def _builder(skeleton: Skeleton, stride: int, kernel: str) -> TargetBuilder:
+def default_builder(skeleton: Skeleton, stride: int, kernel: str) -> TargetBuilder:
     return TargetBuilder(
         skeleton,
         heatmap=HeatmapSettings(),
@@ -111,8 +103,11 @@ def _builder(skeleton: Skeleton, stride: int, kernel: str) -> TargetBuilder:
     )
 
 
-def _medians(candidates: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> dict[str, float]:
-    """Median milliseconds per photo; every candidate once per round, after one round of warming up."""
+def median_ms(candidates: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> dict[str, float]:
+    """Return the median milliseconds per photo of candidates ``name: (call, number of photos)``.
+
+    Every candidate runs once per round, after one round to warm up.
+    """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(rounds + 1):
         for name, (call, photos) in candidates.items():
@@ -124,8 +119,8 @@ def _medians(candidates: dict[str, tuple[Callable[[], Any], int]], rounds: int) 
 
 
 def plain_targets(keypoints: np.ndarray, skeleton: Skeleton, *, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """The paper in numpy, whole maps for every keypoint and limb, with the default settings."""
-    cells = np.arange(SIDE // stride) * stride + (stride - 1) / 2
+    """Return heatmaps and PAFs with the default settings, drawn in numpy as whole maps, one at a time."""
+    cells = cell_to_px(np.arange(SIDE // stride), stride)
     x, y = np.meshgrid(cells, cells)
     heat = np.zeros((skeleton.num_keypoints + 1, *x.shape), np.float32)
     pafs = np.zeros((2 * skeleton.num_limbs, *x.shape), np.float32)
@@ -158,8 +153,8 @@ def _pad(photos: list[np.ndarray]) -> torch.Tensor:
     return out
 
 
-def _crowd(rng: np.random.Generator, people: int, skeleton: Skeleton) -> np.ndarray:
-    """People spread over the picture, smaller the more they are, three quarters of keypoints labelled."""
+def random_people(rng: np.random.Generator, people: int, skeleton: Skeleton) -> np.ndarray:
+    """Return random people all over a picture, smaller if there are more; 3 of 4 keypoints are labelled."""
     tall = min(250.0, 1.6 * SIDE / np.sqrt(people))
     k = np.zeros((people, skeleton.num_keypoints, 3))
     k[..., :2] = rng.uniform(0, SIDE, (people, 1, 2)) + rng.uniform(-0.5, 0.5, k[..., :2].shape) * (
@@ -169,8 +164,8 @@ def _crowd(rng: np.random.Generator, people: int, skeleton: Skeleton) -> np.ndar
     return skeleton.derive(k)
 
 
-def _real(coco: Path, skeleton: Skeleton, photos: int = 64) -> list[np.ndarray]:
-    """Labelled people of the first photos of a COCO folder's val2017, long side 368 px."""
+def real_people(coco: Path, skeleton: Skeleton, photos: int = 64) -> list[np.ndarray]:
+    """Return the labelled people of the first photos of a COCO folder's val2017, long side 368 px."""
     data = json.loads((Path(coco) / "annotations" / "person_keypoints_val2017.json").read_text())
     scale = {image["id"]: SIDE / max(image["width"], image["height"]) for image in data["images"]}
     names = data["categories"][0]["keypoints"]

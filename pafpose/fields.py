@@ -1,4 +1,4 @@
-"""The containers that travel between network, targets, loss and decoder."""
+"""What network, targets, loss and decoder hand to each other."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from pafpose.geometry import invert
 
 
 class Fields(NamedTuple):
-    """What one network stage predicts; a field that the stage does not predict is None."""
+    """The prediction of one network stage; None for a field that the stage does not predict."""
 
     heatmaps: Tensor | None  # (B, K + 1, h, w), background last; K channels with heatmap.background=none
     pafs: Tensor | None  # (B, 2 L, h, w) as x0, y0, x1, y1, ...
 
 
 class Targets(NamedTuple):
-    """Ground truth fields and where the loss counts; float32."""
+    """Ground truth fields and loss weights, float32."""
 
     heatmaps: Tensor  # (B, K + 1, h, w)
     pafs: Tensor  # (B, 2 L, h, w)
-    heatmap_weights: Tensor  # 1 or 0, broadcastable to heatmaps
-    paf_weights: Tensor  # 1 or 0, broadcastable to pafs
+    heatmap_weights: Tensor  # 1 where the loss counts, else 0; broadcastable to heatmaps
+    paf_weights: Tensor  # the same, broadcastable to pafs
 
 
 class People(NamedTuple):
-    """People found in one picture, best score first."""
+    """The people found in one picture, best score first."""
 
     keypoints: Tensor  # (N, K, 3): x, y in pixels, confidence; 0, 0, 0 when not found
     scores: Tensor  # (N,)
 
     @staticmethod
     def nobody(num_keypoints: int, device: torch.device | str = "cpu") -> People:
-        """The empty result: shapes (0, K, 3) and (0,)."""
+        """Return the empty result: shapes (0, K, 3) and (0,)."""
         return People(torch.zeros(0, num_keypoints, 3, device=device), torch.zeros(0, device=device))
 
 
 def to_photo(people: People, matrix: np.ndarray | Tensor) -> People:
-    """Move people from input pixels to photo pixels; ``matrix`` (2, 3) leads from photo to input.
+    """Return people in photo pixels, given people in input pixels.
 
-    Keypoints that were not found stay 0, 0, 0.
+    ``matrix (2, 3)`` maps photo pixels to input pixels. Keypoints that were not found stay 0, 0, 0.
     """
     back = torch.as_tensor(invert(np.asarray(matrix, np.float64)), device=people.keypoints.device)
     found = people.keypoints[..., 2:] > 0

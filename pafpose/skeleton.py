@@ -1,7 +1,7 @@
-"""The skeleton: the only source of channel order for targets, network, loss, decoder, metric, drawings.
+"""The skeleton: the one place that decides the order of the channels of heatmaps and PAFs.
 
-Built from YAML by names. Keypoint channel ``k`` is ``keypoints[k]``; limb ``l`` owns the PAF channels
-``2*l`` (x) and ``2*l + 1`` (y). Flip tables are derived from the left/right pairs, never typed.
+It is built by names from YAML. Heatmap channel ``k`` belongs to ``keypoints[k]``. Limb ``l`` has the PAF
+channels ``2*l`` (x) and ``2*l + 1`` (y). The tables for flipping follow from the left/right pairs.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ RGB = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Keypoints, limbs, left/right pairs and OKS sigmas of one kind of body; checked when made.
+    """The keypoints, limbs, left/right pairs and OKS sigmas of one kind of body.
 
-    Use :meth:`from_config`; the constructor expects resolved indices.
+    Use :meth:`from_config`, which checks everything. The constructor takes channel numbers as they are.
     """
 
     name: str
@@ -34,46 +34,46 @@ class Skeleton:
     limbs: tuple[tuple[int, int], ...]
     sigmas: tuple[float, ...]
     pairs: tuple[tuple[int, int], ...]
-    derived: tuple[tuple[int, int, int], ...] = ()
+    derived: tuple[tuple[int, int, int], ...] = ()  # (keypoint, its two parents)
     limb_set: str = "explicit"
     colours: tuple[RGB, ...] = field(default=(), repr=False)
-    aliases: tuple[tuple[str, int], ...] = field(default=(), repr=False)  # other names in data sets
+    aliases: tuple[tuple[str, int], ...] = field(default=(), repr=False)  # names that data sets use instead
 
     @classmethod
     def from_config(
         cls, config: Mapping[str, Any], limbs: str | Sequence[Sequence[str]] | None = None
     ) -> Skeleton:
-        """Build from the plain mapping of ``conf/skeleton/*.yaml``.
+        """Build a skeleton from the contents of a ``conf/skeleton/*.yaml``.
 
-        ``limbs`` is the name of one of its limb sets or a list of name pairs; None takes
-        ``default_limbs``. Raises ``PafposeError`` with the key, the rule and the way out.
+        ``limbs`` names one of its limb sets or lists pairs of keypoint names; None takes ``default_limbs``.
+        Raises ``PafposeError`` on the first mistake, with its key and a remedy.
         """
         return _build(cls, config, limbs)
 
     @property
     def num_keypoints(self) -> int:
-        """K, derived keypoints included."""
+        """K, the number of keypoints, derived ones included."""
         return len(self.keypoints)
 
     @property
     def num_limbs(self) -> int:
-        """L."""
+        """L, the number of limbs."""
         return len(self.limbs)
 
     @cached_property
     def scored(self) -> tuple[int, ...]:
-        """Channels of the keypoints that data sets annotate and metrics score, in order."""
-        made = {index for index, _, _ in self.derived}
-        return tuple(k for k in range(self.num_keypoints) if k not in made)
+        """Channels of the keypoints that are annotated and scored: all but the derived ones."""
+        derived = {index for index, _, _ in self.derived}
+        return tuple(k for k in range(self.num_keypoints) if k not in derived)
 
     @cached_property
     def limb_names(self) -> tuple[str, ...]:
-        """``from-to`` for every limb."""
+        """The name of every limb: ``neck-nose``."""
         return tuple(f"{self.keypoints[a]}-{self.keypoints[b]}" for a, b in self.limbs)
 
     @cached_property
     def flip_keypoints(self) -> tuple[int, ...]:
-        """After a mirror, channel ``k`` holds what channel ``flip_keypoints[k]`` held before."""
+        """For every heatmap channel, the channel that a flip puts there."""
         table = list(range(self.num_keypoints))
         for left, right in self.pairs:
             table[left], table[right] = right, left
@@ -81,7 +81,10 @@ class Skeleton:
 
     @cached_property
     def flip_limbs(self) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-        """For every limb, the limb that mirrors onto it, and whether that one runs the other way."""
+        """For every limb, the limb that a flip puts there, and whether that one runs the other way.
+
+        Raises ``PafposeError`` if a limb has no mirror image among the limbs.
+        """
         index = {limb: i for i, limb in enumerate(self.limbs)}
         source, backwards = [], []
         for limb in self.limbs:
@@ -94,17 +97,18 @@ class Skeleton:
                 backwards.append(True)
             else:
                 raise PafposeError(
-                    f"paf.limbs: the limb {self._say(limb)} has no mirror {self._say((a, b))}; add it, "
-                    "or turn flipping off (augment.flip=0 evaluate.flip=false)"
+                    f"paf.limbs: the limb {self._named(limb)} has no mirror image {self._named((a, b))}; "
+                    "add it, or turn flipping off (augment.flip=0 evaluate.flip=false)"
                 )
         return tuple(source), tuple(backwards)
 
     @cached_property
     def flip_pafs(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
-        """Permutation and signs of the 2L PAF channels under a mirror.
+        """The permutation and the signs of the 2L PAF channels in a flip.
 
-        ``new[c] = sign[c] * old[permutation[c]]`` after the maps were mirrored left to right. x changes
-        sign; a limb whose mirror runs the other way (left hip - right hip) changes y instead.
+        With maps mirrored left to right, ``flipped[c] = sign[c] * mirrored[permutation[c]]``. The x of a
+        vector changes its sign. If the mirror image of a limb runs the other way (left hip to right hip),
+        y changes instead.
         """
         permutation: list[int] = []
         signs: list[float] = []
@@ -114,17 +118,17 @@ class Skeleton:
         return tuple(permutation), tuple(signs)
 
     def paf_channels(self, limb: int) -> tuple[int, int]:
-        """Channels of the x and the y component of a limb."""
+        """Return the channels of the x and the y component of a limb."""
         return 2 * limb, 2 * limb + 1
 
     def index(self, name: str) -> int:
-        """Channel of a keypoint by name."""
+        """Return the channel of a keypoint. Raises ``PafposeError`` on an unknown name."""
         return _find(name, self.keypoints, f"skeleton {self.name}")
 
     def derive(self, keypoints: np.ndarray) -> np.ndarray:
-        """Fill the derived keypoints of ``(..., K, 3)`` from their parents; a new array.
+        """Return a copy of ``keypoints (..., K, 3)`` with the derived ones filled in.
 
-        A derived keypoint is the midpoint of its parents, labelled when both are, with the smaller v.
+        A derived keypoint is the midpoint of its parents. It is labelled if both are, with the smaller v.
         """
         out = np.array(keypoints, copy=True)
         for index, a, b in self.derived:
@@ -137,10 +141,10 @@ class Skeleton:
         return out
 
     def match(self, names: Sequence[str]) -> dict[int, int]:
-        """The place among a data set's names of every scored keypoint that is there.
+        """Return, for every scored keypoint that is among a data set's ``names``, its position there.
 
-        Case, and spaces or hyphens for underscores, do not matter, ``l_`` and ``r_`` are left and right, and
-        the YAML's ``aliases`` count.
+        Upper case equals lower case, spaces and hyphens equal underscores, ``l_`` and ``r_`` mean left and
+        right, and the ``aliases`` of the YAML count.
 
         >>> import pafpose
         >>> pafpose.build_skeleton(pafpose.load_config()).match(["Left Eye", "nose", "tail"])
@@ -155,17 +159,17 @@ class Skeleton:
         return dict(sorted(found.items()))
 
     def from_dataset(self, keypoints: np.ndarray, names: Sequence[str]) -> np.ndarray:
-        """Reorder ``(..., N, 3)`` from a data set's names to ``(..., K, 3)``; missing ones get v = 0.
+        """Return keypoints ``(..., K, 3)`` in the order of the skeleton, given ``(..., N, 3)`` of a data set.
 
-        Names are compared as :meth:`match` says. Raises ``PafposeError`` when none of the scored keypoints
-        is among them.
+        Names are compared as in :meth:`match`; missing keypoints get v = 0. Raises ``PafposeError`` if the
+        data set has none of the scored keypoints.
         """
         keypoints = np.asarray(keypoints)
         known = self.match(names)
         if not known:
             raise PafposeError(
-                f"skeleton {self.name}: none of its keypoints {list(self.keypoints)} is among those of the "
-                f"data set {list(names)}; choose the skeleton that fits (skeleton=...)"
+                f"skeleton {self.name}: the data set has none of its keypoints {list(self.keypoints)}, only "
+                f"{list(names)}; choose a skeleton that fits (skeleton=...)"
             )
         out = np.zeros((*keypoints.shape[:-2], self.num_keypoints, 3), keypoints.dtype)
         out[..., list(known), :] = keypoints[..., list(known.values()), :]
@@ -173,13 +177,13 @@ class Skeleton:
 
     @cached_property
     def limb_colours(self) -> tuple[RGB, ...]:
-        """A colour for every limb: the mean of its ends'."""
+        """The colour of every limb: the mean of the colours of its ends."""
         return tuple(
             tuple((p + q) // 2 for p, q in zip(self.colours[a], self.colours[b], strict=True))  # type: ignore[misc]
             for a, b in self.limbs
         )
 
-    def _say(self, limb: tuple[int, int]) -> str:
+    def _named(self, limb: tuple[int, int]) -> str:
         return f"[{self.keypoints[limb[0]]}, {self.keypoints[limb[1]]}]"
 
 
@@ -219,7 +223,7 @@ def _build(
 
 
 def _plain_name(name: str) -> str:
-    """Lower case with underscores, sides written out: how names of different data sets are compared."""
+    """Normalise a name for comparison: lower case, underscores, ``left_`` and ``right_`` spelt out."""
     plain = "_".join(str(name).lower().replace("-", " ").replace("_", " ").split())
     side = {"l_": "left_", "r_": "right_"}.get(plain[:2], "")
     return side + plain[2:] if side else plain
@@ -228,7 +232,7 @@ def _plain_name(name: str) -> str:
 def _read_aliases(
     aliases: Mapping[str, Any], names: Sequence[str], where: str
 ) -> tuple[tuple[str, int], ...]:
-    """``{own name: [other names]}`` as (plain other name, channel)."""
+    """Turn ``{own name: [other names]}`` into pairs (normalised other name, channel)."""
     result: dict[str, int] = {}
     for own, others in aliases.items():
         k = _find(str(own), names, f"{where}: aliases")
@@ -236,7 +240,7 @@ def _read_aliases(
             plain = _plain_name(other)
             if plain in names or plain in result:
                 raise PafposeError(
-                    f"{where}: aliases.{own}: {other!r} already means another keypoint; name each once"
+                    f"{where}: aliases.{own}: {other!r} already means another keypoint; use each name once"
                 )
             result[plain] = k
     return tuple(result.items())
@@ -246,7 +250,7 @@ def _unique(names: list[str], where: str, taken: Iterable[str] = ()) -> tuple[st
     seen = set(taken)
     for name in names:
         if name in seen:
-            raise PafposeError(f"{where}: {name!r} stands twice; every keypoint needs a name of its own")
+            raise PafposeError(f"{where}: {name!r} is listed twice; every keypoint needs its own name")
         seen.add(name)
     return tuple(names)
 
@@ -279,8 +283,8 @@ def _read_pairs(
         for k in (a, b):
             if k in used:
                 raise PafposeError(
-                    f"{where}: pairs: {names[k]!r} is in two pairs, so flipping twice would not give the "
-                    "picture back (a flip must be an involution); keep one of them"
+                    f"{where}: pairs: {names[k]!r} is in two pairs, so flipping twice would not restore the "
+                    "picture; keep one of them"
                 )
             used[k] = (a, b)
         result.append((a, b))
@@ -296,9 +300,9 @@ def _check_derived_flip(
         mirrored = {flip.get(k, k) for k in own}
         if parents.get(flip.get(index, index)) != mirrored:
             raise PafposeError(
-                f"{where}: derived.{names[index]}: its parents mirror onto "
-                f"{sorted(names[k] for k in mirrored)}, which is not what its own mirror is made of; choose "
-                "a left/right pair as parents, or name the mirrored keypoint in pairs"
+                f"{where}: derived.{names[index]}: a flip turns its parents into "
+                f"{sorted(names[k] for k in mirrored)}; derive it from a left/right pair, or derive another "
+                "keypoint from those and list both in pairs"
             )
 
 
@@ -310,14 +314,14 @@ def _read_sigmas(
             _find(str(name), scored, f"{where}: sigmas")
         missing = [name for name in scored if name not in sigmas]
         if missing:
-            raise PafposeError(f"{where}: sigmas: no OKS sigma for {missing}; give every keypoint one")
+            raise PafposeError(f"{where}: sigmas: no OKS sigma for {missing}; every keypoint needs one")
         values = [float(sigmas[name]) for name in scored]
     else:
         values = [float(value) for value in sigmas or []]
         if len(values) != len(scored):
             raise PafposeError(
                 f"{where}: sigmas has {len(values)} values for {len(scored)} keypoints; give one OKS sigma "
-                "for each keypoint that is not derived (0.05 each when unknown)"
+                "for each keypoint that is not derived (0.05 if you do not know it)"
             )
     if any(not value > 0 for value in values):
         raise PafposeError(f"{where}: sigmas must be above 0, got {values}")
@@ -349,32 +353,36 @@ def _read_limbs(
     for pair in pairs:
         limb = _two(pair, names, where)
         if limb in result or limb[::-1] in result:
-            raise PafposeError(f"{where}: the limb {list(pair)} stands twice; remove one")
+            raise PafposeError(f"{where}: the limb {list(pair)} is listed twice; remove one")
         result.append(limb)
     return tuple(result)
 
 
 def _check_coverage(skeleton: Skeleton) -> None:
-    """Named sets must mirror and reach every keypoint; explicit lists are freer (design, section 2)."""
+    """Refuse a named limb set that misses a keypoint or the mirror image of a limb.
+
+    Limbs listed at ``paf.limbs`` may do both, for experiments: a missed keypoint is a warning, and a missing
+    mirror image is an error only once something is flipped.
+    """
     reached = {k for limb in skeleton.limbs for k in limb}
-    lost = [name for k, name in enumerate(skeleton.keypoints) if k not in reached]
+    missed = [name for k, name in enumerate(skeleton.keypoints) if k not in reached]
     message = (
-        f"paf.limbs ({skeleton.limb_set}): no limb reaches {', '.join(lost)}; such keypoints can never join "
-        "a person; add limbs to them"
+        f"paf.limbs ({skeleton.limb_set}): no limb reaches {', '.join(missed)}; such keypoints can never be "
+        "part of a person; add limbs to them"
     )
     if skeleton.limb_set == "explicit":
-        if lost:
+        if missed:
             warnings.warn(message, UserWarning, stacklevel=2)
         return
-    if lost:
+    if missed:
         raise PafposeError(message)
-    assert len(skeleton.flip_limbs[0]) == skeleton.num_limbs  # raises by itself when a mirror is missing
+    _ = skeleton.flip_limbs  # raises if the mirror image of a limb is missing
 
 
 def _colours(
     names: Sequence[str], pairs: Sequence[tuple[int, int]], given: Mapping[str, Any], where: str
 ) -> tuple[RGB, ...]:
-    """Left warm, right cool, the middle green, unless the YAML says otherwise."""
+    """Choose warm colours for the left, cool ones for the right, green for the middle, or those ``given``."""
     for name in given:
         _find(str(name), names, f"{where}: colours")
     left, right = [a for a, _ in pairs], [b for _, b in pairs]

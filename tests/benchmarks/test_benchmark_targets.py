@@ -1,4 +1,4 @@
-"""The benchmark measures three things that mean the same."""
+"""The benchmark of targets: its candidates draw the same, its tables have all rows."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.targets import SIDE, _builder, _crowd, plain_targets, sizes_table, targets_table
+from benchmarks.targets import (
+    SIDE,
+    default_builder,
+    plain_targets,
+    random_people,
+    sizes_table,
+    targets_table,
+)
 
 
 def test_candidates_draw_the_same(coco18, rng):
-    keypoints = _crowd(rng, 5, coco18)
+    keypoints = random_people(rng, 5, coco18)
     heat, pafs = plain_targets(keypoints, coco18, stride=8)
     for kernel in ("numba", "torch"):
-        fields = _builder(coco18, 8, kernel)(torch.from_numpy(keypoints)[None], (SIDE, SIDE))
+        fields = default_builder(coco18, 8, kernel)(torch.from_numpy(keypoints)[None], (SIDE, SIDE))
         assert np.abs(fields.heatmaps[0].numpy() - heat).max() < 1e-5
         assert np.abs(fields.pafs[0].numpy() - pafs).max() < 1e-5
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_builder import KERNELS, build, check, crowd, expected, random_boxes, toy
+from target_cases import KERNELS, build, check, crowd, expected, random_boxes, toy
 
 from pafpose.fields import Targets
 from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings

@@ -1,4 +1,4 @@
-"""Settings: defaults agree with conf/, whole numbers become floats, bad values are named."""
+"""Settings: defaults agree with conf/, choices are explained, bad values are named."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from pafpose.config import conf_dir, load_config, plain, settings
 from pafpose.errors import PafposeError
 from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings
+from pafpose.targets.settings import CHOICES, GROUPS
+from tests.conftest import ROOT
 
-GROUPS = {"heatmap": HeatmapSettings, "paf": PafSettings, "mask": MaskSettings}
 OPTIONS = [(group, file.stem) for group in GROUPS for file in sorted((conf_dir() / group).glob("*.yaml"))]
 
 
@@ -76,3 +77,30 @@ def test_unlimited_scale():
 def test_bad_values_are_named(cls, values, message):
     with pytest.raises(PafposeError, match=message):
         cls(**values)
+
+
+def test_every_choice_is_accepted_and_explained():
+    """The settings take every value; the comment beside the key and the page of pictures name it."""
+    page = (ROOT / "docs" / "targets.md").read_text()
+    for typed, values in CHOICES.items():
+        group, key = typed.split(".")
+        section = page.split(f"**`{typed}`**")[1].split("**`")[0]
+        line = next(line for line in yaml_lines(group) if line.startswith(f"{key}:"))
+        for value in values:
+            GROUPS[group](**{key: value})
+            if isinstance(value, str):
+                assert value in line, (typed, value)
+                assert f"`{value}`" in section, (typed, value)
+
+
+def yaml_lines(group):
+    return (conf_dir() / group / "default.yaml").read_text().splitlines()
+
+
+def test_the_example_of_the_page_runs():
+    block = (ROOT / "docs" / "targets.md").read_text().split("```python\n")[1].split("```")[0]
+    names: dict = {}
+    exec(block, names)
+    fields = names["fields"]
+    assert fields.heatmaps.shape == (4, 19, 92, 92) and fields.pafs.shape == (4, 38, 92, 92)
+    assert fields.heatmaps[0, 0].max() > 0.9
