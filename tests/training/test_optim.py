@@ -64,6 +64,23 @@ def test_lightweights_depthwise_layers_do_not_decay() -> None:
     assert [g["name"] for g in plain.param_groups] == ["head/weights", "head/bias"]
 
 
+def test_every_kind_has_its_own_decay() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 1))
+    settings = GroupSettings(bias_decay=0.2, norm_decay=0.3, depthwise_decay=0.4)
+    groups = parameter_groups(network, settings, lr=1.0, weight_decay=10.0)
+    assert {g["name"]: g["weight_decay"] for g in groups} == {
+        "head/depthwise": 4, "head/bias": 2, "head/norm": 3, "head/weights": 10
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("option", "separate"), [("adamw", False), ("muon", True)])
+def test_output_layers_are_separate_where_the_optimiser_asks(
+    network: PoseNetwork, option: str, separate: bool
+) -> None:
+    optimizer = build_optimizer(network, load_config([f"optimizer={option}"]).optimizer)
+    assert ("head/output" in {group["name"] for group in optimizer.param_groups}) is separate
+
+
 def test_a_frozen_network_is_an_error(network: PoseNetwork) -> None:
     network.requires_grad_(False)
     with pytest.raises(PafposeError, match="no trainable parameter"):

@@ -94,6 +94,15 @@ def test_a_fraction_of_a_very_short_run_is_still_a_step() -> None:
     assert rates(lambda o: schedules.step(o, 2, every=0.3333334, gamma=0.1), 2) == pytest.approx([1, 0.1])
 
 
+def test_a_length_of_one_is_a_step_not_the_whole_run() -> None:
+    assert rates(lambda o: schedules.step(o, 100, every=1, gamma=0.5), 3) == pytest.approx([1, 0.5, 0.25])
+
+
+def test_a_warm_up_may_take_the_whole_run() -> None:
+    got = rates(lambda o: schedules.linear(o, 4, warmup=4, final=0.1), 5)
+    assert got == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+
+
 @pytest.mark.parametrize("total", [None, 0, -1])
 def test_a_fraction_of_an_endless_run_is_an_error(total: int | None) -> None:
     with pytest.raises(PafposeError, match=r"trainer\.max_steps"):

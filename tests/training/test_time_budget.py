@@ -155,6 +155,13 @@ def test_gradients_of_several_batches_make_one_step(clock: Clock) -> None:
     assert line.rates[-1] == pytest.approx(0.01)
 
 
+def test_a_step_may_end_after_the_time_is_up(clock: Clock) -> None:
+    line = Line(clock, lambda step: 3.0)
+    trainer = fit(line, MINUTES)
+    assert trainer.global_step == 35  # the last begins after 102 s
+    assert line.rates[-1] == pytest.approx(0.01)
+
+
 def test_a_constant_rate_may_run_by_the_clock_alone(clock: Clock) -> None:
     line = Line(clock, lambda step: 1.0)
     trainer = fit(line, MINUTES, max_steps=-1, max_epochs=-1)

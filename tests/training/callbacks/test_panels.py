@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -106,6 +108,36 @@ def test_predictions_are_those_of_evaluation(tiny_module, tiny_data):
         draw_batch(tiny_module, collate([tiny_data.val_dataset[1]])),
     )
     assert (together[1] == alone[0]).all() and tiny_module.network.training
+
+
+def test_photos_are_chosen_once_and_drawn_as_they_are_validated(
+    tiny_module, tiny_data, make_trainer, monkeypatch
+):
+    """On the device and in the precision of the trainer."""
+    chosen, moved, dtypes = [], [], []
+    choose, draw = panels.choose_samples, panels.draw_batch
+    monkeypatch.setattr(panels, "choose_samples", lambda *args: chosen.append(args) or choose(*args))
+
+    def draw_and_note(module, batch):
+        moved.append(batch.image_id.tolist() == trainer.moved[-1])
+        dtypes.append(module.predict_fields(batch.image).pafs.dtype)
+        return draw(module, batch)
+
+    monkeypatch.setattr(panels, "draw_batch", draw_and_note)
+    trainer = make_trainer(PanelsCallback(2), val_check_interval=2, precision="bf16-mixed")
+    trainer.moved, to_device = [[]], trainer.strategy.batch_to_device
+    trainer.strategy.batch_to_device = lambda batch, *args, **named: (
+        trainer.moved.append(batch.image_id.tolist()) or to_device(batch, *args, **named)
+    )
+    trainer.fit(tiny_module, datamodule=tiny_data)
+    assert len(chosen) == 1 and dtypes == [torch.bfloat16] * 4 and all(moved)
+
+
+def test_other_ranks_draw_nothing(tiny_module, tiny_data):
+    trainer = SimpleNamespace(sanity_checking=False, is_global_zero=False, global_step=1)
+    callback = PanelsCallback(2, every_n_steps=1)
+    callback.on_validation_epoch_end(trainer, tiny_module)
+    callback.on_train_batch_end(trainer, tiny_module, None, None, 0)  # would need a strategy
 
 
 def test_zero_photos_draw_nothing(tiny_module, tiny_data, make_trainer, tmp_path):

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from pafpose.training.callbacks import progress
 from pafpose.training.callbacks.progress import ProgressBar, ProgressLines, build_progress
+from pafpose.training.time_budget import TimeBudget
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -166,7 +167,58 @@ def test_other_ranks_are_silent(callback, caplog):
         assert not callback._bar.live.is_started
 
 
-@pytest.mark.parametrize(("terminal", "kind"), [(True, ProgressBar), (False, ProgressLines)])
+@pytest.mark.parametrize(("terminal", "kind"), [(True, "ProgressBar"), (False, "ProgressLines")])
 def test_a_terminal_gets_a_bar(monkeypatch, terminal, kind):
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: terminal))
-    assert isinstance(build_progress(), kind)
+    for name in ("ProgressBar", "ProgressLines"):
+        monkeypatch.setattr(progress, name, lambda value, name=name: (name, value))
+    assert build_progress(refresh_rate=3, every_seconds=5) == (kind, 3 if terminal else 5)
+
+
+@pytest.fixture
+def resumed():
+    """The trainer of a run resumed at step 100 of 200."""
+    return SimpleNamespace(
+        is_global_zero=True, global_step=100, estimated_stepping_batches=200, accumulate_grad_batches=1,
+        callbacks=[], callback_metrics={},
+    )  # fmt: skip
+
+
+def line_after_ten_steps(clock, trainer, caplog) -> str:
+    """What the log says of ten steps of half a second."""
+    caplog.set_level(logging.INFO, logger=progress.__name__)
+    lines = ProgressLines(every_seconds=5)
+    lines.on_train_start(trainer, None)
+    clock.now, trainer.global_step = clock.now + 5, trainer.global_step + 10
+    if trainer.callbacks:
+        trainer.callbacks[0].share += 0.25
+    lines.on_train_batch_end(trainer, None, {"loss": torch.tensor(1.5)}, None, 0)
+    return caplog.records[-1].message
+
+
+def test_a_resumed_run_counts_its_own_steps(clock, resumed, caplog):
+    line = line_after_ten_steps(clock, resumed, caplog)
+    assert line == "step 110 of 200, loss 1.500, 2.0 steps/s, 0.8 min left"  # 90 steps
+
+
+def test_a_time_budget_decides_the_time_left(clock, resumed, caplog):
+    """From half of the schedule to three quarters of it in five seconds."""
+    resumed.callbacks = [TimeBudget(10)]
+    resumed.callbacks[0].share = 0.5
+    line = line_after_ten_steps(clock, resumed, caplog)
+    assert line == "step 110 of 200, loss 1.500, 2.0 steps/s, 0.1 min left"
+
+
+def test_the_bar_follows_the_schedule_of_a_resumed_run(clock, resumed, bar):
+    resumed.callbacks = [TimeBudget(10)]
+    (task,) = bar._bar.tasks
+    bar.on_train_start(resumed, None)
+    assert (task.completed, task.total) == (100, 200)
+    resumed.callbacks[0].share = 0.75
+    bar.on_train_batch_end(resumed, None, {"loss": torch.tensor(1.5)}, None, 0)
+    assert task.completed == 150
+    bar.on_validation_start(resumed, None)
+    assert task.description == "Validating"
+    bar.on_validation_end(resumed, None)
+    assert task.description == "Training"
+    bar.on_train_end(resumed, None)
