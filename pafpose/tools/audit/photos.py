@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from pafpose.data.image_header import IMAGE_SUFFIXES, stored_size, upright_size
 from pafpose.data.photos.images import small_grey
@@ -22,8 +23,6 @@ from pafpose.tools.audit.split import Json, Split
 MAX_DIFFERENCE = 3.0  # grey levels between the 16 x 16 thumbnails of copies, on average
 MAX_BITS = 6  # of 64 that may differ between the hashes of copies
 MAX_ALIKE = 400  # more photos that share a quarter of their hash are too plain to be compared
-FORMATS = {b"\xff\xd8": "jpg", b"\x89P": "png", b"BM": "bmp", b"RI": "webp", b"II": "tif", b"MM": "tif"}
-SUFFIX_OF = {"jpeg": "jpg", "jpe": "jpg", "tiff": "tif"}
 
 
 class PhotoFile(NamedTuple):
@@ -36,7 +35,7 @@ class PhotoFile(NamedTuple):
     digest: bytes = b""  # of the whole file
     hash: int = 0  # 64 comparisons of neighbouring pixels ("difference hash")
     thumbnail: np.ndarray | None = None  # (16, 16) uint8
-    format: str = ""  # by content
+    format: str = ""  # of the content, as Pillow names it: JPEG, PNG
 
 
 def audit_photos(splits: Mapping[str, Split], workers: int) -> Iterator[Finding]:
@@ -60,6 +59,8 @@ def read_photo_file(path: Path) -> PhotoFile:
     try:
         data, grey = small_grey(path)
         stored, upright = stored_size(path), upright_size(path)
+        with Image.open(path) as picture:
+            content = str(picture.format)
     except PafposeError as error:
         return PhotoFile(path, str(error).removeprefix(f"{path}: ").split(";")[0])
     tiny = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
@@ -72,7 +73,7 @@ def read_photo_file(path: Path) -> PhotoFile:
         digest=hashlib.blake2b(data.tobytes(), digest_size=16).digest(),
         hash=int(bits, 2),
         thumbnail=cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA),
-        format=FORMATS.get(data[:2].tobytes(), ""),
+        format=content,
     )
 
 
@@ -115,8 +116,7 @@ def _contents(split: Split, files: Mapping[Path, PhotoFile]) -> Iterator[Finding
         if file.stored != file.upright:
             text = f"stored as {stored}, turned by its EXIF tag"
             yield _about(split, "exif_orientation", photo, text)
-        suffix = file.path.suffix[1:].lower()
-        if file.format and SUFFIX_OF.get(suffix, suffix) != file.format:
+        if Image.registered_extensions().get(file.path.suffix.lower()) != file.format:
             yield _about(split, "wrong_suffix", photo, f"holds a {file.format} picture")
 
 
