@@ -1,6 +1,6 @@
-"""Loss curves of docs/models.md: ``python -m benchmarks.loss_pictures OUT.png "TITLE=FOLDER" ...``.
+"""Loss curves for docs/models.md: ``python -m benchmarks.loss_pictures OUT.png "TITLE=FOLDER" ...``.
 
-One panel for every folder of run folders, one line for every run, named after its folder.
+There is a panel for every FOLDER and in it a line for every run folder below FOLDER, named after it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from pafpose.tools.report.curves import Curve, read_curves, thin
 log = logging.getLogger(__name__)
 
 TAG = "train/loss"
-START = 2  # logged values that count as the loss at the start
-POINTS = 30  # of a line: each is a mean, for a logged loss is that of one batch
+START = 2  # the mean of so many logged values is the loss at the start
+POINTS = 30  # per line; each is a mean of neighbours, since a logged loss is that of a single batch
 
 
 def read_losses(folder: Path) -> dict[str, Curve]:
-    """The training loss of every run in ``folder`` by the run's name, as a share of what it was at first.
+    """Read the training loss of every run in ``folder``, by name, as a share of the loss at the start.
 
-    All stages and both fields; recipes with other targets and weights have other units, so that only the
-    share compares.
+    The loss is the sum over stages and fields. Its unit differs between recipes; the share is comparable.
     """
     losses = {}
     for run in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []:
@@ -34,12 +33,14 @@ def read_losses(folder: Path) -> dict[str, Curve]:
         if curve is not None and len(curve.values) > START:
             losses[run.name] = thin(Curve(curve.steps, curve.values / curve.values[:START].mean()), POINTS)
     if not losses:
-        raise PafposeError(f"{folder}: no run folder with a curve of {TAG}; give the folder that holds them")
+        raise PafposeError(
+            f"{folder}: no run folder with a curve of {TAG}; give the folder that contains the run folders"
+        )
     return losses
 
 
 def draw_losses(panels: Mapping[str, Mapping[str, Curve]], path: Path) -> Path:
-    """Panels side by side, logarithmic, with a legend each."""
+    """Draw the panels side by side on logarithmic axes, save the picture and return its path."""
     from matplotlib.figure import Figure
 
     picture = Figure(figsize=(5.5 * len(panels), 4.2), layout="constrained")
@@ -59,7 +60,7 @@ def draw_losses(panels: Mapping[str, Mapping[str, Curve]], path: Path) -> Path:
 
 
 def main() -> None:
-    """Draw what the command line names."""
+    """Draw the picture that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
     parser.add_argument("panels", nargs="+", metavar="TITLE=FOLDER")

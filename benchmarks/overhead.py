@@ -1,12 +1,12 @@
-"""What Lightning costs: its training step against the same step in a plain loop, taken in turns."""
+"""The overhead of Lightning: its training step compared with the same step in a plain loop."""
 
 from __future__ import annotations
 
-import copy
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -20,37 +20,37 @@ from pafpose.config import build, load_config, plain
 from pafpose.data.batch import Batch
 from pafpose.errors import PafposeError
 from pafpose.runtime.log import quiet_known_warnings
-from pafpose.runtime.precision import choose, mixed
+from pafpose.runtime.precision import network_precision, resolve_precision
 from pafpose.training.callbacks import Timing
 from pafpose.training.module import PoseModule
 from pafpose.training.optim import build_optimizer
 
-BLOCK = 10  # steps that are summed up; one of them writes to TensorBoard
-PEOPLE = 4
+BLOCK = 10  # steps per ratio; one of them writes to TensorBoard
+PEOPLE = 4  # in each picture
 
 
 def overhead_table(
     overrides: Sequence[str] = (), *, blocks: int = 6, device: str = "cpu"
 ) -> list[dict[str, Any]]:
-    """One row: milliseconds of a step in both, and the ratio's median, lowest and highest over the blocks.
+    """Time both loops and return one row: milliseconds per step, and the ratio over ``blocks`` of steps.
 
-    Both take the same batches through equal networks, targets, loss, clipping, optimiser and schedule, in
-    turns, so that other work on the machine hits both alike: step by step on a CPU, ten steps at a time on a
-    GPU, which works behind the host and is waited for at the end of a turn alone. Lightning's side has its
-    logging (TensorBoard, learning rates, speed); neither loads data, both move it to the device.
-    ``precision`` is the config's, without 16-mixed: its loss scaling is Lightning's.
+    Both loops take the same batches through equal networks, targets, losses, clipping, optimisers and
+    schedules. They alternate, so that other work on the machine affects both: after each step on a CPU, after
+    ten steps on a GPU, which runs asynchronously and is only waited for when the loops alternate. Lightning
+    also logs (TensorBoard, learning rates, speed). Neither loads data; both move it to the device.
+    ``precision`` may be anything but 16-mixed, whose loss scaling is a part of Lightning.
     """
     quiet_known_warnings()
     cfg = load_config(list(overrides))
-    loop = measure(cfg, steps=(blocks + 1) * BLOCK, device=device)
-    turns = BLOCK // loop.turn  # of a block
-    parts = [loop.pairs[i : i + turns] for i in range(turns, len(loop.pairs), turns)]  # the first warms up
-    sums = [[sum(column) for column in zip(*part, strict=True)] for part in parts]
-    ratios = [lightning / alone for lightning, alone in sums]
+    loop = time_loops(cfg, steps=(blocks + 1) * BLOCK, device=device)
+    turns = BLOCK // loop.turn  # in a block; the first block warms up
+    timed = [loop.seconds[i : i + turns] for i in range(turns, len(loop.seconds), turns)]
+    sums = [[sum(column) for column in zip(*block, strict=True)] for block in timed]
+    ratios = [lightning / plain_loop for lightning, plain_loop in sums]
     return [
         {
             "batch": f"{cfg.data.batch_size} x {cfg.augment.crop} px",
-            "plain_ms": statistics.median(alone for _, alone in sums) / BLOCK * 1e3,
+            "plain_ms": statistics.median(plain_loop for _, plain_loop in sums) / BLOCK * 1e3,
             "lightning_ms": statistics.median(lightning for lightning, _ in sums) / BLOCK * 1e3,
             "ratio": statistics.median(ratios),
             "lowest": min(ratios),
@@ -60,25 +60,25 @@ def overhead_table(
 
 
 class PlainLoop(Callback):
-    """After each turn of Lightning's, takes the same steps by hand on a twin; notes how long both took."""
+    """After every ``turn`` steps of Lightning, takes the same steps by hand on a copy and times both."""
 
     def __init__(self, module: PoseModule, batches: Sequence[Batch], device: str) -> None:
         self.module = module
-        self.batches = batches  # what Lightning is given, over and over
-        self.twin = copy.deepcopy(module)
+        self.batches = batches  # Lightning gets the same ones, repeatedly
+        self.copy = deepcopy(module)
         self.device = torch.device(device)
         self.precision = str(module.config["precision"])
         self.turn = 1 if self.device.type == "cpu" else BLOCK  # steps
-        self.pairs: list[tuple[float, float]] = []  # seconds of a turn: Lightning, plain
+        self.seconds: list[tuple[float, float]] = []  # per turn: Lightning, plain loop
         self._steps, self._mark = 0, 0.0
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Set the twin up as ``configure_optimizers`` does."""
-        self.twin.to(self.device).train()
-        self.optimizer = build_optimizer(self.twin.network, self.twin.config["optimizer"])
+        """Give the copy an optimiser and a schedule as ``configure_optimizers`` does."""
+        self.copy.to(self.device).train()
+        self.optimizer = build_optimizer(self.copy.network, self.copy.config["optimizer"])
         steps = trainer.estimated_stepping_batches
         self.scheduler = build(
-            self.twin.config["scheduler"], optimizer=self.optimizer, total_steps=int(steps)
+            self.copy.config["scheduler"], optimizer=self.optimizer, total_steps=int(steps)
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -88,7 +88,7 @@ class PlainLoop(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """What passed since the plain turn before is Lightning's, logging of its last step included."""
+        """Time Lightning's turn, including the logging of the step before, then the plain loop's."""
         self._steps += 1
         if self._steps % self.turn:
             return
@@ -96,20 +96,20 @@ class PlainLoop(Callback):
         for number in range(self._steps - self.turn, self._steps):
             self.step(self.batches[number % len(self.batches)])
         end = self._now()
-        self.pairs.append((start - self._mark, end - start))
+        self.seconds.append((start - self._mark, end - start))
         self._mark = end
 
     def step(self, batch: Batch) -> None:
         """One training step without Lightning."""
         batch = Batch(*(field.to(self.device, non_blocking=True) for field in batch))
         self.optimizer.zero_grad()
-        with mixed(self.precision, self.device):
-            terms = self.twin.loss(self.twin(batch.image), self.twin.render(batch))
+        with network_precision(self.precision, self.device):
+            terms = self.copy.loss(self.copy(batch.image), self.copy.render(batch))
             total = torch.stack(list(terms.values())).sum()
         total.backward()
-        clip = self.twin.config["trainer"]["gradient_clip_val"]
+        clip = self.copy.config["trainer"]["gradient_clip_val"]
         if clip:
-            torch.nn.utils.clip_grad_norm_(self.twin.parameters(), clip)
+            torch.nn.utils.clip_grad_norm_(self.copy.parameters(), clip)
         self.optimizer.step()
         self.scheduler.step()
 
@@ -119,11 +119,13 @@ class PlainLoop(Callback):
         return time.perf_counter()
 
 
-def measure(cfg: DictConfig, *, steps: int, device: str = "cpu") -> PlainLoop:
-    """Train ``steps`` steps both ways on random pictures with people."""
-    precision = choose(str(cfg.precision))
+def time_loops(cfg: DictConfig, *, steps: int, device: str = "cpu") -> PlainLoop:
+    """Train for ``steps`` steps in both loops on random pictures; the timings are in the result."""
+    precision = resolve_precision(str(cfg.precision))
     if precision not in ("32-true", "bf16-mixed"):
-        raise PafposeError(f"precision={precision}: overhead is measured in 32-true, bf16-mixed or auto")
+        raise PafposeError(
+            f"precision={precision}: the overhead can be measured in 32-true, bf16-mixed or auto"
+        )
     torch.manual_seed(0)
     module = PoseModule(plain(cfg))
     batches = [_batch(module, cfg.data.batch_size, cfg.augment.crop) for _ in range(2)]

@@ -47,9 +47,9 @@ def _fresh_run_dir(task: str) -> str:
 
 
 def _precision(value: str) -> str:
-    from pafpose.runtime.precision import choose  # imports torch
+    from pafpose.runtime.precision import resolve_precision  # imports torch
 
-    return choose(value)
+    return resolve_precision(value)
 
 
 def register_resolvers() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from pafpose.data.photos.images import FILL
 from pafpose.fields import Fields
 from pafpose.geometry import field_size, pad_to_multiple
-from pafpose.runtime.precision import mixed
+from pafpose.runtime.precision import network_precision
 from pafpose.skeleton import Skeleton
 
 Network = Callable[[Tensor], Sequence[Fields]]
@@ -39,7 +39,7 @@ def predict_fields(
     for scale in scales:
         view, factors = _rescale(images, scale, stride)
         for mirrored in (False, True) if flip else (False,):
-            with mixed(precision, images.device):
+            with network_precision(precision, images.device):
                 last = network(view.flip(-1) if mirrored else view)[-1]
             fields = mirror_fields(last, skeleton) if mirrored else last
             fields = _to_frame(fields, factors, size)

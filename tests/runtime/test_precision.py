@@ -6,14 +6,14 @@ import pytest
 import torch
 
 import pafpose
-from pafpose.runtime.precision import choose
+from pafpose.runtime.precision import resolve_precision
 
 
 @pytest.mark.parametrize(("amx", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
 def test_auto_asks_the_cpu(monkeypatch: pytest.MonkeyPatch, amx: bool, expected: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
-    assert choose("auto") == expected
+    assert resolve_precision("auto") == expected
     assert pafpose.load_config(["precision=auto"]).trainer.precision == expected
 
 
@@ -21,9 +21,9 @@ def test_auto_asks_the_cpu(monkeypatch: pytest.MonkeyPatch, amx: bool, expected:
 def test_auto_asks_the_gpu(monkeypatch: pytest.MonkeyPatch, tensor_cores: bool, expected: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: tensor_cores)
-    assert choose("auto") == expected
+    assert resolve_precision("auto") == expected
 
 
 def test_what_a_user_says_stands() -> None:
-    assert choose("16-mixed") == "16-mixed"
+    assert resolve_precision("16-mixed") == "16-mixed"
     assert pafpose.load_config(["precision=32-true"]).trainer.precision == "32-true"

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 import pafpose
 from pafpose.config import plain
 from pafpose.data.batch import Batch
-from pafpose.runtime.precision import mixed
+from pafpose.runtime.precision import network_precision
 from pafpose.training.callbacks import PanelsCallback, Timing, ValidateLastStep
 from pafpose.training.callbacks.progress import ProgressLines
 from pafpose.training.module import PoseModule
@@ -75,7 +75,7 @@ def take_step(
     module: PoseModule, optimizer: torch.optim.Optimizer, batch: Batch, precision: str = "32-true"
 ) -> Tensor:
     """Targets, network, loss, terms of channels, backward, clipping and optimiser; the loss."""
-    with mixed(precision, batch.image.device):
+    with network_precision(precision, batch.image.device):
         stages, targets = module(batch.image), module.render(batch)
         total = torch.stack(list(module.loss(stages, targets).values())).sum()
     module.channel_terms("train", stages[-1], targets)
