@@ -25,11 +25,12 @@ from pafpose.decode import Decoder
 from pafpose.decode.decoder import group_links
 from pafpose.decode.limbs import find_links
 from pafpose.decode.peaks import find_peaks
+from pafpose.geometry import cell_to_px, px_to_cell, transform_keypoints, transform_points
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.tools.oracle import OracleSettings
 from pafpose.tools.oracle.run import perturbed_fields
 from pafpose.tools.oracle.scenes import Scene, read_scenes
-from pafpose.viz.draw import draw_people, enlarge, enlarge_points, write
+from pafpose.viz.draw import SHIFT, draw_dot, draw_people, enlarge, fixed_point, write
 from pafpose.viz.fields import dim, heatmaps_overlay, pafs_overlay
 from pafpose.viz.sheets import Panel, figure, save_figure
 
@@ -38,15 +39,14 @@ log = logging.getLogger(__name__)
 PERTURBED = OracleSettings(noise=0.015, blur=4)
 LIMB = ("left_shoulder", "left_elbow")
 ENLARGED = 2.5
-GOOD, BAD, GREY = (90, 230, 110), (255, 80, 80), (150, 150, 150)
-_SHIFT = 4  # cv2 takes coordinates in 1/16 pixel
+GOOD, BAD, WHITE = (90, 230, 110), (255, 80, 80), (255, 255, 255)
 
 
 class Steps(NamedTuple):
-    """What the decoder finds in one photo; peaks and samples in input px."""
+    """What the decoder finds in one photo; positions in input pixels."""
 
     peaks: np.ndarray  # (N, 3) x, y, height
-    starts: np.ndarray  # (K + 1,) of the kinds
+    starts: np.ndarray  # (K + 1,): peaks starts[k] to starts[k + 1] - 1 are of keypoint k
     links: np.ndarray  # (M, 3) limb, first and second peak
     scores: np.ndarray  # (M,)
     people: np.ndarray  # (P, K, 3)
@@ -54,7 +54,7 @@ class Steps(NamedTuple):
 
 
 def decode_steps(decoder: Decoder, heatmaps: np.ndarray, pafs: np.ndarray) -> Steps:
-    """The decoder's own kernels one by one on fields ``(K + 1, h, w)``, ``(2 L, h, w)``."""
+    """Run the decoder's own kernels one by one on fields ``(K + 1, h, w)`` and ``(2 L, h, w)``."""
     plan, (height, width) = decoder.plan, heatmaps.shape[1:]
     peaks, starts = find_peaks(
         heatmaps, plan.scored.size, height, width, plan.peak_threshold, plan.refine, plan.variance,
@@ -66,17 +66,20 @@ def decode_steps(decoder: Decoder, heatmaps: np.ndarray, pafs: np.ndarray) -> St
     )  # fmt: skip
     people, person_scores = group_links(peaks, starts, links, scores, plan)
     placed = peaks.copy()
-    placed[:, :2] = peaks[:, :2] * plan.stride + (plan.stride - 1) / 2
+    placed[:, :2] = cell_to_px(peaks[:, :2], plan.stride)
     return Steps(placed, starts, links, scores, people, person_scores)
 
 
 def limb_samples(
     decoder: Decoder, pafs: np.ndarray, limb: int, first: np.ndarray, second: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where a line (px) reads a limb's field, ``(n, 2)`` px, and field times direction there, ``(n,)``."""
+    """Return where a line between two peaks reads a limb's field and what it reads there.
+
+    Places ``(n, 2)`` in input pixels, and the field's component along the line ``(n,)``.
+    """
     share = np.sort(decoder.plan.positions)[:, None]
     spots = first[:2] + share * (second[:2] - first[:2])
-    cells = ((spots - (decoder.stride - 1) / 2) / decoder.stride).astype(np.float32)
+    cells = px_to_cell(spots, decoder.stride).astype(np.float32)
     along = (second[:2] - first[:2]) / max(np.linalg.norm(second[:2] - first[:2]), 1e-9)
     read = [
         cv2.remap(part, cells[:, :1], cells[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
@@ -86,11 +89,11 @@ def limb_samples(
 
 
 def draw_steps(image: np.ndarray, decoder: Decoder, heatmaps: np.ndarray, pafs: np.ndarray) -> list[Panel]:
-    """Four panels of one photo, RGB of the network input: peaks, candidates, scores, people."""
+    """Draw peaks, candidates, scores and people of one network input, RGB: four panels."""
     steps = decode_steps(decoder, heatmaps, pafs)
-    big = enlarge(image, ENLARGED)
+    big, matrix = enlarge(image, ENLARGED)
     skeleton = decoder.skeleton
-    peaks = enlarge_points(steps.peaks, ENLARGED)
+    peaks, people = (transform_keypoints(matrix, found) for found in (steps.peaks, steps.people))
     limb = skeleton.limbs.index(tuple(skeleton.keypoints.index(name) for name in LIMB))
     first, second = (peaks[steps.starts[k] : steps.starts[k + 1]] for k in skeleton.limbs[limb])
     accepted = int((steps.links[:, 0] == limb).sum())
@@ -102,11 +105,11 @@ def draw_steps(image: np.ndarray, decoder: Decoder, heatmaps: np.ndarray, pafs: 
         Panel(candidates, _pairs(field, first, second)),
         Panel(
             f"3 Scores: {accepted} of {len(first) * len(second)} pairs accepted",
-            _scores(field, decoder, pafs, limb, steps),
+            _scores(field, decoder, pafs, limb, steps, matrix=matrix),
         ),
         Panel(
             f"4 People: from {len(steps.links)} limbs of all kinds",
-            draw_people(big, enlarge_points(steps.people, ENLARGED), skeleton, scores=steps.person_scores),
+            draw_people(big, people, skeleton, scores=steps.person_scores),
         ),
     ]  # fmt: skip
 
@@ -121,52 +124,45 @@ def _peaks(image: np.ndarray, heatmaps: np.ndarray, peaks: np.ndarray, decoder: 
 
 
 def _pairs(image: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Draw a line between every two peaks, enlarged (N, 3)."""
     out = image.copy()
-    for a in first:
-        for b in second:
-            cv2.line(out, _fixed(a), _fixed(b), (255, 255, 255), 1, cv2.LINE_AA, _SHIFT)
-    for x in (*first, *second):
-        cv2.circle(out, _fixed(x), 5 << _SHIFT, (255, 255, 255), -1, cv2.LINE_AA, _SHIFT)
+    for a in first[:, :2]:
+        for b in second[:, :2]:
+            cv2.line(out, fixed_point(a), fixed_point(b), WHITE, 1, cv2.LINE_AA, SHIFT)
+    for peak in (*first[:, :2], *second[:, :2]):
+        draw_dot(out, peak, radius=5, colour=WHITE)
     return out
 
 
-def _scores(image: np.ndarray, decoder: Decoder, pafs: np.ndarray, limb: int, steps: Steps) -> np.ndarray:
-    """Samples of every pair as dots; accepted pairs as thick lines with their scores."""
+def _scores(
+    image: np.ndarray, decoder: Decoder, pafs: np.ndarray, limb: int, steps: Steps, *, matrix: np.ndarray
+) -> np.ndarray:
+    """Draw the samples of every pair as dots, and accepted pairs as thick lines with their scores.
+
+    ``matrix`` leads from input pixels to those of ``image``.
+    """
     out = dim(image, strength=0.8)
     a, b = decoder.skeleton.limbs[limb]
-    labels: list[tuple[str, tuple[float, float]]] = []
+    labels: list[tuple[str, np.ndarray]] = []
     scores = {
         (i, j): s for (of, i, j), s in zip(steps.links.tolist(), steps.scores, strict=True) if of == limb
     }
     for i in range(steps.starts[a], steps.starts[a + 1]):
         for j in range(steps.starts[b], steps.starts[b + 1]):
-            ends = steps.peaks[i], steps.peaks[j]
-            spots, values = limb_samples(decoder, pafs, limb, *ends)
+            samples, values = limb_samples(decoder, pafs, limb, steps.peaks[i], steps.peaks[j])
+            start, end = transform_points(matrix, steps.peaks[[i, j], :2])
             if (i, j) in scores:
-                start, end = (_fixed(enlarge_points(e[None], ENLARGED)[0]) for e in ends)
-                cv2.line(out, start, end, (255, 255, 255), 3, cv2.LINE_AA, _SHIFT)
-                middle = enlarge_points(
-                    (ends[0] + (0.05 + 0.2 * len(labels)) * (ends[1] - ends[0]))[None], ENLARGED
-                )[0]
-                labels.append((f"{scores[i, j]:.2f}", (float(middle[0]) + 8, float(middle[1]))))
-            for spot, value in zip(_enlarged(spots), values, strict=True):
-                good = value > decoder.plan.paf_threshold
-                cv2.circle(out, _fixed(spot), 4 << _SHIFT, GOOD if good else BAD, -1, cv2.LINE_AA, _SHIFT)
-    for text, place in labels:
-        write(out, text, place, size=15)
+                cv2.line(out, fixed_point(start), fixed_point(end), WHITE, 3, cv2.LINE_AA, SHIFT)
+                labels.append((f"{scores[i, j]:.2f}", start + (0.05 + 0.2 * len(labels)) * (end - start)))
+            for place, value in zip(transform_points(matrix, samples), values, strict=True):
+                draw_dot(out, place, radius=4, colour=GOOD if value > decoder.plan.paf_threshold else BAD)
+    for text, (x, y) in labels:
+        write(out, text, (x + 8, y), size=15)
     return out
 
 
-def _enlarged(spots: np.ndarray) -> np.ndarray:
-    return enlarge_points(np.column_stack([spots, np.ones(len(spots))]), ENLARGED)[:, :2]
-
-
-def _fixed(point: np.ndarray) -> tuple[int, int]:
-    return round(float(point[0]) * 2**_SHIFT), round(float(point[1]) * 2**_SHIFT)
-
-
 def draw_growth(rows: Sequence[dict[str, float]], path: Path) -> Path:
-    """Milliseconds of each step against people, at 46 cells a side and on larger maps."""
+    """Chart the milliseconds of each step against the number of people, on small and on larger maps."""
     from matplotlib.figure import Figure
 
     picture = Figure(figsize=(11, 4.2), layout="constrained")

@@ -138,6 +138,12 @@ def transform_points(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
     return np.asarray(xy, np.float64) @ matrix[:, :2].T + matrix[:, 2]
 
 
+def transform_keypoints(matrix: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """Apply a matrix to keypoints ``(..., 3)`` = x, y and v or confidence, which stays; returns float64."""
+    keypoints = np.asarray(keypoints, np.float64)
+    return np.concatenate([transform_points(matrix, keypoints[..., :2]), keypoints[..., 2:]], -1)
+
+
 def transform_boxes(matrix: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Apply a matrix to boxes ``(..., 4)`` and return upright boxes, float64.
 

@@ -1,4 +1,4 @@
-"""The error report as a chart: what happens to each keypoint, and what each kind of error costs."""
+"""A chart of the error report: what happens to each keypoint, and what each kind of error costs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw_errors(report: ErrorReport, path: Path) -> None:
     right.set_yticks(places, list(report.gains))
     right.invert_yaxis()
     right.set(xlim=(min(0.0, *gains) * 1.4, max(0.05, *gains) * 1.3))
-    right.set(xlabel="AP gained when this alone is put right")
+    right.set(xlabel="AP gained when this kind alone is corrected")
     right.set_title(
         f"AP {report.ap:.3f}; of {report.people} people {report.unseen} unseen,\n"
         f"{report.background} found in the background",

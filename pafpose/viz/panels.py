@@ -1,4 +1,4 @@
-"""One photo's training panels: the truth above, what the network says below."""
+"""Panels of one photo for training: labels and targets above, what the network predicts below."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 from torch import Tensor
 
 from pafpose.fields import Fields, People
+from pafpose.geometry import transform_keypoints
 from pafpose.skeleton import Skeleton
-from pafpose.viz.draw import draw_people, enlarge, enlarge_points
+from pafpose.viz.draw import as_numpy, draw_people, enlarge
 from pafpose.viz.fields import hatch, heatmaps_overlay, pafs_overlay
 from pafpose.viz.sheets import Panel
 
@@ -24,17 +25,15 @@ def training_panels(
     skeleton: Skeleton,
     ignore: Tensor | None = None,
 ) -> list[Panel]:
-    """Labelled people, target heatmaps, target PAFs; found people, predicted heatmaps, predicted PAFs.
+    """Draw labelled people, target heatmaps and PAFs, then found people, predicted heatmaps and PAFs.
 
-    ``image`` (3, H, W) uint8; fields (C, h, w) of that photo, no batch; ``truth`` (P, K, 3) and ``found``
-    in input pixels; ``ignore`` (h, w), where the loss does not count, is hatched.
+    ``image`` is (3, H, W) uint8. The fields (C, h, w) are of that photo, without a batch. ``truth`` (P, K, 3)
+    and ``found`` are in pixels of the image. Cells of ``ignore`` (h, w), where the loss does not count, are
+    hatched.
     """
     picture = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
-    factor = SIDE / max(picture.shape[:2])
-    picture = enlarge(picture, factor)
-    labelled, people = (
-        enlarge_points(k.detach().float().cpu().numpy(), factor) for k in (truth, found.keypoints)
-    )
+    picture, matrix = enlarge(picture, SIDE / max(picture.shape[:2]))
+    labelled, people = (transform_keypoints(matrix, as_numpy(k)) for k in (truth, found.keypoints))
     ground = picture if ignore is None else hatch(picture, ignore)
     assert targets.heatmaps is not None and targets.pafs is not None
     assert predicted.heatmaps is not None and predicted.pafs is not None

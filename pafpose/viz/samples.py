@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pafpose.data.batch import Sample, collate
 from pafpose.fields import Targets
-from pafpose.geometry import pad_to_multiple
+from pafpose.geometry import pad_to_multiple, transform_keypoints
 from pafpose.skeleton import Skeleton
 from pafpose.targets import TargetBuilder
-from pafpose.viz.draw import draw_people, enlarge, enlarge_points
+from pafpose.viz.draw import draw_people, enlarge
 from pafpose.viz.fields import arrows_overlay, hatch, heatmaps_overlay, map_overlay, pafs_overlay
 from pafpose.viz.sheets import Panel
 
@@ -50,11 +50,11 @@ def view_sample(sample: Sample, builder: TargetBuilder) -> SampleView:
     rows, columns = (pad_to_multiple(int(side), stride) for side in batch.valid[0])
     cells = (0, ..., slice(rows // stride), slice(columns // stride))
     picture = np.ascontiguousarray(batch.image[0, :, :rows, :columns].permute(1, 2, 0).numpy())
-    factor = SIDE / max(rows, columns)
+    picture, matrix = enlarge(picture, SIDE / max(rows, columns))
     return SampleView(
         image_id=sample.image_id,
-        picture=enlarge(picture, factor),
-        keypoints=enlarge_points(batch.keypoints[0].numpy(), factor),
+        picture=picture,
+        keypoints=transform_keypoints(matrix, batch.keypoints[0].numpy()),
         targets=Targets(*(field.expand(1, -1, -1, -1)[cells] for field in targets)),
     )
 
@@ -118,6 +118,6 @@ def comparison_panels(
 
 
 def _counts_in_part(view: SampleView, limbs: Sequence[int] | None) -> bool:
-    """Whether there are cells in which some limbs count and others do not."""
+    """Return whether there are cells in which some limbs count and others do not."""
     weights = view.limb_weights(limbs)
     return bool((weights.amax(0) != weights.amin(0)).any())

@@ -1,4 +1,4 @@
-"""Titled pictures in a grid: as one picture (TensorBoard, PNG) or as a figure (PNG, PDF)."""
+"""Grids of titled pictures: as one picture (TensorBoard, PNG) or as a figure (PNG, PDF)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pafpose.viz.draw import write
 
 
 class Panel(NamedTuple):
-    """A picture, RGB uint8 (H, W, 3), and what stands above it."""
+    """A picture, RGB uint8 (H, W, 3), and the title above it."""
 
     title: str
     image: np.ndarray
 
 
 def tile(panels: Sequence[Panel], *, columns: int | None = None, gap: int = 6) -> np.ndarray:
-    """Panels side by side in rows as one RGB picture; smaller ones are padded, titles stand on top."""
+    """Draw panels in rows, by default in one, as one RGB picture; smaller ones are padded."""
     columns = columns or len(panels)
     bar = max(18, round(0.06 * max(panel.image.shape[0] for panel in panels)))
     height = max(panel.image.shape[0] for panel in panels) + bar + gap
@@ -37,28 +36,25 @@ def tile(panels: Sequence[Panel], *, columns: int | None = None, gap: int = 6) -
 
 
 def figure(panels: Sequence[Panel], *, columns: int, heading: str = "", inches: float = 4.0) -> Figure:
-    """Panels as a matplotlib figure, ``inches`` wide each; titles stay legible at a third of the size."""
-    points = 3.5 * inches  # of the titles
-    line = 1.9 * points / 72  # inches
+    """Draw panels as a matplotlib figure, each ``inches`` wide, and return it.
+
+    Titles stay legible at a third of the size.
+    """
+    points = 3.5 * inches  # size of the titles
+    line = 1.9 * points / 72  # height of a title in inches
     rows = [panels[first : first + columns] for first in range(0, len(panels), columns)]
     tallest = [max(p.image.shape[0] / p.image.shape[1] for p in row) for row in rows]
     above = [line if any(p.title for p in row) else 0.04 * inches for row in rows]
     top = height = inches * sum(tallest) + sum(above) + 0.02 * inches + 1.1 * line * bool(heading)
     sheet = Figure(figsize=(inches * columns, height), facecolor="white")
-    FigureCanvasAgg(sheet)
     if heading:
         sheet.suptitle(heading, fontsize=1.1 * points, y=1 - 0.25 * line / height, va="top")
         top -= 1.1 * line
     for row, part, gap in zip(rows, tallest, above, strict=True):
         top -= gap + inches * part
         for column, panel in enumerate(row):
-            place = (
-                column / columns + 0.01 / columns,
-                top / height,
-                0.98 / columns,
-                inches * part / height,
-            )
-            axes = sheet.add_axes(place)
+            left, width = (column + 0.01) / columns, 0.98 / columns
+            axes = sheet.add_axes((left, top / height, width, inches * part / height))
             axes.imshow(panel.image, aspect="equal")
             axes.set_anchor("N")
             axes.set_axis_off()
@@ -67,14 +63,14 @@ def figure(panels: Sequence[Panel], *, columns: int, heading: str = "", inches: 
 
 
 def save_figure(sheet: Figure, path: Path, *, dpi: int = 130) -> Path:
-    """Write a figure as its suffix says: .png, .pdf, .svg."""
+    """Write a figure to ``path``, whose suffix is the format (.png, .pdf, .svg); return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.savefig(path, dpi=dpi)
     return path
 
 
 def save_picture(image: np.ndarray, path: Path) -> Path:
-    """Write RGB uint8 (H, W, 3) as PNG or JPEG."""
+    """Write RGB uint8 (H, W, 3) to ``path``, a PNG or JPEG; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     data.tofile(path)

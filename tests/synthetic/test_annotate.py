@@ -29,12 +29,12 @@ pytestmark = pytest.mark.filterwarnings(  # pycocotools 2.0.11
 
 OWNER = 5
 GREY = (9.0, 9.0, 9.0)
-NAMES = ("a", "b", "c", "d")
-NO_ERRORS = np.zeros(4, complex)
+NAMES = ("a", "b", "c", "near", "far", "outside")
+NO_ERRORS = np.zeros(6, complex)
 
 
 class Square(Figure):
-    """A square of 20 x 20 pixels with three keypoints on it and one outside the picture."""
+    """A square of 20 x 20 pixels with five keypoints along its diagonal and one outside the picture."""
 
     def place(self, scale: float, offset: complex) -> None:
         raise NotImplementedError
@@ -43,10 +43,10 @@ class Square(Figure):
         canvas.fill(rectangle(10, 30, 29, 49), GREY, owner_tag(owner, TORSO))
 
     def keypoints(self, names: tuple[str, ...]) -> np.ndarray:
-        return np.array([12 + 32j, 20 + 40j, 27.3 + 47.7j, 70 + 40j])
+        return np.array([12 + 32j, 14 + 34j, 16.3 + 35.7j, 22 + 42j, 28 + 48j, 70 + 40j])
 
     def own_visibility(self, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([2, 2, 2, 2]), np.full(4, 1 << TORSO)
+        return np.full(6, 2), np.full(6, 1 << TORSO)
 
 
 @pytest.fixture
@@ -67,26 +67,35 @@ def test_a_square_by_hand(canvas: Canvas) -> None:
     corners = np.array(record["segmentation"]).reshape(-1, 2)
     np.testing.assert_array_equal(corners.min(0), [10.25, 30.25])
     np.testing.assert_array_equal(corners.max(0), [29.75, 49.75])
-    assert record["keypoints"] == [12.0, 32.0, 2, 20.0, 40.0, 2, 27.3, 47.7, 2, 0, 0, 0]
-    assert (record["num_keypoints"], record["iscrowd"], record["category_id"]) == (3, 0, 1)
+    assert record["keypoints"][:9] == [12.0, 32.0, 2, 14.0, 34.0, 2, 16.3, 35.7, 2]
+    assert record["keypoints"][9:] == [22.0, 42.0, 2, 28.0, 48.0, 2, 0, 0, 0]
+    assert (record["num_keypoints"], record["iscrowd"], record["category_id"]) == (5, 0, 1)
     decoded = coco_mask.decode(coco_mask.frPyObjects(record["segmentation"], 64, 64))[..., 0]
     assert (decoded[30:50, 10:30] == 1).all() and decoded.sum() == 400
 
 
 def test_errors_are_in_roots_of_the_visible_area(canvas: Canvas) -> None:
-    record = annotate(canvas, np.array([0.1, 0.2j, 0, 0]))
-    assert record["keypoints"][:6] == [14.0, 32.0, 2, 20.0, 44.0, 2]
-    canvas.fill(rectangle(13, 42, 24, 49), GREY, owner_tag(1))  # 96 pixels, no keypoint
-    record = annotate(canvas, np.array([0.1, 0.2j, 0, 0]))
-    assert record["keypoints"][0] == pytest.approx(12 + 0.1 * (400 - 96) ** 0.5, abs=0.01)
+    errors = np.array([0.1, 0.2j, 0, 0, 0, 0])
+    assert annotate(canvas, errors)["keypoints"][:6] == [14.0, 32.0, 2, 14.0, 38.0, 2]
+    canvas.fill(rectangle(10, 42, 17, 49), GREY, owner_tag(1))  # 64 pixels, no keypoint
+    record = annotate(canvas, errors)
+    assert record["keypoints"][0] == pytest.approx(12 + 0.1 * (400 - 64) ** 0.5, abs=0.01)
 
 
 def test_people_without_labels(canvas: Canvas) -> None:
-    assert annotate(canvas, labelled=False)["keypoints"] == [0] * 12
-    canvas.fill(rectangle(24, 44, 29, 49), GREY, owner_tag(1))  # two of three stay visible
+    assert annotate(canvas, labelled=False)["keypoints"] == [0] * 18
+    canvas.fill(rectangle(15, 34, 29, 49), GREY, owner_tag(1))  # two keypoints stay visible
     record = annotate(canvas)
-    assert record["keypoints"] == [0] * 12 and record["num_keypoints"] == 0
-    assert record["area"] == 400 - 36 and record["bbox"] == [10, 30, 20, 20]
+    assert record["keypoints"] == [0] * 18 and record["num_keypoints"] == 0
+    assert record["area"] == 400 - 15 * 16 and record["bbox"] == [10, 30, 20, 20]
+
+
+def test_covered_keypoints_are_labelled_within_reach_of_visible_ones(canvas: Canvas) -> None:
+    canvas.fill(rectangle(20, 40, 24, 44), GREY, owner_tag(1))
+    canvas.fill(rectangle(26, 46, 29, 49), GREY, owner_tag(1))
+    record = annotate(canvas)  # the reach is 0.6 of the root of about 360 px^2, 11.4 px
+    assert record["keypoints"][9:] == [22.0, 42.0, 1, 0, 0, 0, 0, 0, 0]
+    assert record["num_keypoints"] == 4
 
 
 def test_a_hidden_figure_has_no_annotation(canvas: Canvas) -> None:
@@ -107,13 +116,22 @@ def test_visibility_by_hand() -> None:
     assert labels(10 + 12j, 30.4 + 12j) == [2, 1]  # the second lies off the disc
     assert labels(17 + 12j, 18 + 12j) == [2, 1]  # a pixel beside the disc, and two
     assert labels(10 + 12j, part=HEAD) == [1]
-    assert labels(10 + 12j, own=1) == [1] and labels(10 + 12j, own=0) == [0]
+    assert labels(10 + 12j, own=1) == [1] and labels(10 + 12j, 30 + 12j, own=0) == [0, 0]
     canvas.fill(ellipse(10 + 12j, 3, 3), GREY, owner_tag(1))
     assert labels(10 + 12j, 30.4 + 12j) == [1, 1]
     canvas.fill(rectangle(0, 0, 31, 31), GREY, owner_tag(OWNER, TORSO))
     inside = labels(-0.5 + 5j, 31.5 + 5j, 5 - 0.5j, 5 + 31.5j)
     assert inside == [2] * 4
     assert labels(-0.6 + 5j, 31.6 + 5j, 5 - 0.6j, 5 + 31.6j) == [0] * 4
+
+
+def test_one_of_nine_pixels_is_enough_to_see_a_keypoint() -> None:
+    owners = np.zeros((16, 16), np.uint16)
+    owners[5, 8] = owner_tag(OWNER, TORSO)
+    steps = [complex(x, y) for x in (-2, -1, 0, 1, 2) for y in (-2, -1, 0, 1, 2)]
+    own, parts = np.full(25, 2), np.full(25, 1 << TORSO)
+    v = visibility(8 + 5j + np.array(steps), OWNER, owners, own=own, parts=parts)
+    assert v.tolist() == [2 if max(abs(step.real), abs(step.imag)) < 2 else 1 for step in steps]
 
 
 def test_covered_keypoints_far_from_visible_ones_are_unlabelled() -> None:

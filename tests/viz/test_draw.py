@@ -1,4 +1,4 @@
-"""People drawn where their coordinates say, thin on small figures, nothing for what was not found."""
+"""People are drawn where their coordinates say, thinly when small; what was not found is left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.viz.draw import draw_people, enlarge, enlarge_points, line_width, write
+from pafpose.geometry import transform_keypoints
+from pafpose.viz.draw import draw_people, enlarge, line_width, write
 
 
 def changed(before, after):
@@ -17,14 +18,47 @@ def picture(height=200, width=300):
     return np.full((height, width, 3), 90, np.uint8)
 
 
-def test_a_keypoint_is_painted_around_its_pixel(coco18):
+@pytest.mark.parametrize(("x", "y"), [(120, 70), (120.5, 70.25)])
+def test_a_keypoint_is_painted_around_its_pixel(coco18, x, y):
     keypoints = np.zeros((1, 18, 3))
-    keypoints[0, 0] = [120, 70, 1]
+    keypoints[0, 0] = [x, y, 1]
     before = picture()
-    rows = changed(before, draw_people(before, keypoints, coco18))
-    np.testing.assert_allclose(rows.mean(0), [70, 120], atol=0.3)
-    assert len(rows) < 150
+    difference = np.abs(draw_people(before, keypoints, coco18).astype(float) - before).sum(-1)
+    rows, columns = np.indices(difference.shape)
+    centre = (columns * difference).sum() / difference.sum(), (rows * difference).sum() / difference.sum()
+    np.testing.assert_allclose(centre, (x, y), atol=0.1)
+    assert (difference > 0).sum() < 150
     assert (before == 90).all()  # the given picture is left alone
+
+
+def test_limbs_have_the_mean_colour_of_their_ends_and_need_both(coco18):
+    a, b = coco18.limbs[3]
+    keypoints = np.zeros((1, 18, 3))
+    keypoints[0, a], keypoints[0, b] = [50, 100, 1], [250, 100, 1]
+    out = draw_people(picture(), keypoints, coco18, opacity=1)
+    assert tuple(out[100, 150]) == coco18.limb_colours[3]
+    keypoints[0, b, 2] = 0
+    assert len(changed(picture(), draw_people(picture(), keypoints, coco18))) < 150
+
+
+def test_low_confidence_is_greyer(coco18):
+    keypoints = np.zeros((1, 18, 3))
+
+    def colour(confidence):
+        keypoints[0, 0] = [50, 100, confidence]
+        return draw_people(picture(), keypoints, coco18, opacity=1)[100, 50]
+
+    assert tuple(colour(1)) == tuple(colour(2)) == tuple(colour(0.6)) == coco18.colours[0]
+    spread = [int(np.ptp(colour(confidence))) for confidence in (0.6, 0.3, 0.05)]
+    assert spread[0] > spread[1] > spread[2] > 0
+
+
+def test_higher_scores_are_drawn_on_top(coco18):
+    keypoints = np.zeros((2, 18, 3))
+    keypoints[0, 0] = keypoints[1, 9] = [50, 100, 1]
+    for scores, top in (([0.9, 0.1], 0), ([0.1, 0.9], 9)):
+        out = draw_people(picture(), keypoints, coco18, scores=scores, opacity=1)
+        assert tuple(out[100, 50]) == coco18.colours[top]
 
 
 @pytest.mark.parametrize("count", [0, 1, 40])
@@ -64,15 +98,19 @@ def test_lines_follow_the_size_of_the_person():
     assert line_width(np.zeros((3, 3)), shape) == 1.2
 
 
-def test_points_stay_on_their_pixels_when_enlarged(coco18):
-    image = np.zeros((40, 60, 3), np.uint8)
-    image[12, 25] = 255
-    for factor in (2, 3, 5):
-        big = enlarge(image, factor)
-        bright = np.argwhere(big[..., 0] > 0.7 * big.max()).mean(0)
-        point = enlarge_points(np.array([25.0, 12.0, 2.0]), factor)
-        np.testing.assert_allclose(bright[::-1], point[:2], atol=0.01)
-        assert point[2] == 2
+@pytest.mark.parametrize("factor", [2, 3, 5, 1.37, 0.61])
+def test_points_stay_on_their_pixels_when_enlarged(factor):
+    """Also where the sides of the enlarged picture are rounded."""
+    y, x = np.indices((41, 67))
+    blob = 255 * np.exp(-((x - 25) ** 2 + (y - 20) ** 2) / 40)
+    big, matrix = enlarge(np.repeat(blob[..., None], 3, 2).astype(np.uint8), factor)
+    assert big.shape == (round(41 * factor), round(67 * factor), 3)
+    rows, columns = np.indices(big.shape[:2])
+    weight = big[..., 0].astype(float)
+    centre = (columns * weight).sum() / weight.sum(), (rows * weight).sum() / weight.sum()
+    moved = transform_keypoints(matrix, np.array([[25.0, 20.0, 2.0]]))[0]
+    np.testing.assert_allclose(centre, moved[:2], atol=0.06)
+    assert moved[2] == 2
 
 
 def test_text_stays_inside_the_picture():

@@ -1,4 +1,4 @@
-"""Fields over pictures: cells where they belong, colours that mean directions, stripes on masks only."""
+"""Fields over pictures: cells lie where they belong, colours mean directions, stripes cover masks only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pafpose.geometry import cell_to_px
+from pafpose.geometry import cell_to_px, resize, transform_points
 from pafpose.viz.fields import (
     add_legend,
     arrows_overlay,
@@ -31,6 +31,20 @@ def test_a_cell_is_painted_at_its_centre(coco18, smooth):
     y, x = np.indices(out.shape)
     centre = ((x * out).sum() / out.sum(), (y * out).sum() / out.sum())
     np.testing.assert_allclose(centre, (cell_to_px(9, 8), cell_to_px(5, 8)), atol=0.05)
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_cells_of_a_fractional_size_lie_where_they_belong(smooth):
+    """An enlarged picture's sides need not be multiples of the field's; 13 cells over 100 pixels."""
+    values = np.zeros((13, 17))
+    values[5, 9] = 1
+    out = map_overlay(picture(100, 160), values, smooth=smooth).astype(float).sum(-1)
+    out = np.where(out > out.min(), out, 0)
+    y, x = np.indices(out.shape)
+    centre = ((x * out).sum() / out.sum(), (y * out).sum() / out.sum())
+    np.testing.assert_allclose(
+        centre, transform_points(resize(160 / 17, 100 / 13), (9, 5)), atol=0.1 if smooth else 0.5
+    )
 
 
 def test_channels_have_their_keypoints_colour_and_the_background_none(coco18):
@@ -66,8 +80,18 @@ def test_paf_pictures(coco18):
     plain = pafs_overlay(picture(), pafs, legend=False)
     assert (plain[48:56, 64:72] > 0).any() and not plain[:40].any()
     assert (pafs_overlay(picture(), pafs)[-30:, -30:] != plain[-30:, -30:]).any()
-    arrows = np.argwhere(arrows_overlay(picture(), pafs).any(-1))
-    np.testing.assert_allclose(arrows.mean(0), [cell_to_px(6, 8), cell_to_px(8, 8)], atol=1.5)
+
+
+def test_an_arrow_lies_across_its_cell():
+    pafs = np.zeros((38, 12, 16), np.float32)
+    pafs[0, 6, 8] = 1  # to the right
+    pafs[2, 2, 3] = 0.05  # too short
+    rows, columns = np.nonzero(arrows_overlay(picture(480, 640), pafs).any(-1))  # cells of 40 px
+    middle = cell_to_px(8, 40)
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(cell_to_px(6, 40), abs=0.6)
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(middle, abs=3)  # the line is 5 px wide
+    assert 36 <= np.ptp(columns) + 1 <= 44
+    assert np.ptp(rows[columns > middle]) > np.ptp(rows[columns < middle - 4]) + 10  # the head
 
 
 def test_stripes_only_where_ignored():
@@ -79,6 +103,7 @@ def test_stripes_only_where_ignored():
     different = (out != image).any(-1)
     assert different[16:48, 24:72].all()
     assert not different[:14].any() and not different[50:].any()
+    assert not different[:, :22].any() and not different[:, 74:].any()
 
 
 def test_one_map_and_tiny_pictures():

@@ -9,7 +9,7 @@ import numpy as np
 
 from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
-from pafpose.geometry import compose, resize, transform_points, translation
+from pafpose.geometry import compose, transform_keypoints, transform_points, translation
 from pafpose.tools.audit.findings import Finding
 from pafpose.tools.audit.run import Audit
 from pafpose.tools.audit.split import Json, Split
@@ -41,14 +41,12 @@ def _draw_person(split: Split, person: int) -> np.ndarray:
     corners = np.array([box[:2], box[:2] + box[2:]])
     around = [points[labelled, :2], corners[np.isfinite(corners).all(-1)]]
     part, low = _cut_out(image, np.concatenate(around))
-    factor = _factor(part)
-    matrix = compose(resize(factor), translation(*-low))
-    points[:, :2] = transform_points(matrix, points[:, :2])
-    out = enlarge(part, factor)
+    out, enlarged = enlarge(part, _factor(part))
+    matrix = compose(enlarged, translation(*-low))
     if np.isfinite(box).all():
         start, stop = transform_points(matrix, corners).round().astype(int).tolist()
         cv2.rectangle(out, start, stop, (255, 255, 255), 1, cv2.LINE_AA)
-    return draw_people(out, points[None], split.skeleton)
+    return draw_people(out, transform_keypoints(matrix, points)[None], split.skeleton)
 
 
 def _load(photo: Json, folder: Path) -> np.ndarray:
@@ -76,7 +74,7 @@ def _cut_out(image: np.ndarray, around: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
-    return enlarge(image, _factor(image))
+    return enlarge(image, _factor(image))[0]
 
 
 def _factor(image: np.ndarray) -> float:
