@@ -20,7 +20,6 @@ from torch import Tensor
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields, Targets
-from pafpose.runtime.precision import full_precision
 
 Choice = TypeVar("Choice")
 
@@ -99,15 +98,14 @@ class FieldLoss(Loss):
 
         A field that a later stage only hands on (the same tensor) counts once.
         """
-        with full_precision(targets.heatmaps.device):
-            terms = self._terms(stages, targets)
-            divisors = torch.stack([divisor for _, divisor in terms.values()])
-            ranks = 1
-            if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized():
-                ranks = dist.get_world_size()  # in validation ranks may see different numbers of batches
-                dist.all_reduce(divisors)
-            scales = ranks / divisors.clamp(min=1)
-            return {name: total * scales[i] for i, (name, (total, _)) in enumerate(terms.items())}
+        terms = self._terms(stages, targets)
+        divisors = torch.stack([divisor for _, divisor in terms.values()])
+        ranks = 1
+        if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized():
+            ranks = dist.get_world_size()  # in validation ranks may see different numbers of batches
+            dist.all_reduce(divisors)
+        scales = ranks / divisors.clamp(min=1)
+        return {name: total * scales[i] for i, (name, (total, _)) in enumerate(terms.items())}
 
     def per_channel(self, fields: Fields, targets: Targets) -> tuple[Tensor, Tensor]:
         """Return the mean penalty over unmasked cells of each heatmap channel (K + 1,) and of each limb (L,).
@@ -115,7 +113,7 @@ class FieldLoss(Loss):
         Both are detached. ``fields`` must have heatmaps and PAFs, as the last stage does.
         """
         assert fields.heatmaps is not None and fields.pafs is not None
-        with torch.no_grad(), full_precision(targets.heatmaps.device):
+        with torch.no_grad():
             heatmaps = self._heatmaps.means(fields.heatmaps, targets.heatmaps, targets.heatmap_weights)
             return heatmaps, self._pafs.means(fields.pafs, targets.pafs, targets.paf_weights)
 
@@ -229,9 +227,7 @@ class FieldTerm:
                 f"the network predicts {tuple(predicted.shape)}, but the targets are {tuple(target.shape)}; "
                 "both must be built from one config (skeleton, paf.limbs, heatmap.background, head.stride)"
             )
-        # contiguous like the targets: comparing maps of two memory formats takes three times as long
-        p = self._grouped(predicted.to(torch.float32, memory_format=torch.contiguous_format))
-        t = self._grouped(target.float())
+        p, t = self._grouped(predicted.float()), self._grouped(target.float())
         penalty = self.penalty.value(p, t)
         if self.foreground:
             penalty = penalty * (1 + self.foreground * self._presence(t))

@@ -19,7 +19,7 @@ from pafpose.fields import Fields, Targets
 from pafpose.losses import REDUCTIONS, FieldLoss, hardest, penalties
 
 B, C, P, H, W = 2, 3, 4, 5, 6
-BETA, GAMMA, FOREGROUND = 0.1, 1.5, 2.0
+BETA, GAMMA, FOREGROUND = 0.3, 1.5, 2.0
 PENALTIES = tuple(penalties(beta=BETA, gamma=GAMMA))
 
 
@@ -121,6 +121,37 @@ def test_foreground_weighs_gaussians_limbs_and_holes_in_the_background() -> None
     terms = loss([Fields(heat + 1, paf + 1)], Targets(heat, paf, one, one))
     assert terms["heatmap_stage1"].item() == pytest.approx((5 + 1 + 5) / 2)
     assert terms["paf_stage1"].item() == pytest.approx((5 + 5 + 1 + 1) / 2)
+
+
+def test_without_a_background_the_last_channel_is_a_keypoint() -> None:
+    one = torch.ones(1, 1, 1, 1)
+    heat = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)
+    loss = FieldLoss(foreground=4, background=False)
+    terms = loss([Fields(heat + 1, None)], Targets(heat, heat, one, one))
+    assert terms["heatmap_stage1"].item() == pytest.approx((1 + 5) / 2)
+
+
+def test_keypoints_and_limbs_are_mined_apart() -> None:
+    t, one = torch.zeros(1, 4, 1, 1), torch.ones(1, 1, 1, 1)
+    p = torch.tensor([1.0, 2, 3, 0]).view(1, 4, 1, 1)
+    loss = FieldLoss(heatmaps="ohkm", pafs="ohkm", hard_keypoints=0.25, hard_limbs=1)
+    terms = loss([Fields(p, p.clone())], Targets(t, t, one, one))
+    assert terms["heatmap_stage1"].item() == pytest.approx(9 / 2)
+    assert terms["paf_stage1"].item() == pytest.approx((1 + 4 + 9) / 2)
+
+
+def test_ranks_meet_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In validation one may have no batch left, and the others would wait for it."""
+    met: list[Tensor] = []
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "all_reduce", met.append)
+    fields, t = random_fields()
+    with torch.no_grad():
+        validated = total(FieldLoss()([fields], t))
+    assert not met
+    torch.testing.assert_close(total(FieldLoss()([fields], t)), 2 * validated)
+    assert len(met) == 1
 
 
 @pytest.mark.parametrize("kind", PENALTIES)
@@ -230,12 +261,18 @@ def test_gradients_agree_with_finite_differences(kind: str, reduction: str) -> N
     assert (value(1e-3) - value(-1e-3)) / 2e-3 == pytest.approx(slope, rel=0.01)
 
 
-def test_float32_inside_autocast() -> None:
+@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_float32_inside_autocast(kind: str, reduction: str) -> None:
     fields, t = random_fields()
     half = Fields(fields.heatmaps.bfloat16(), fields.pafs.bfloat16())
+    loss = FieldLoss(heatmaps=kind, pafs=kind, reduction=reduction, foreground=FOREGROUND)
+    expected = loss([Fields(half.heatmaps.float(), half.pafs.float())], t)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = total(FieldLoss()([half], t))
-    assert value.dtype == torch.float32
+        terms, channels = loss([half], t), loss.per_channel(half, t)
+    for name, value in expected.items():
+        assert terms[name].dtype == torch.float32 and torch.equal(terms[name], value)
+    assert {values.dtype for values in channels} == {torch.float32}
 
 
 def test_shapes_that_differ_are_explained() -> None:
