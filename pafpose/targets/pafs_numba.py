@@ -99,7 +99,7 @@ def draw_pafs(
                     continue
                 dx, dy = end_x - x, end_y - y
                 length = math.sqrt(dx * dx + dy * dy)
-                if length == 0:
+                if not 0 < length < math.inf:
                     continue
                 half = half_widths[b, p]
                 if reference > 0:

@@ -48,8 +48,8 @@ class Limbs(NamedTuple):
         return Limbs(*(value[:, people] for value in self))
 
 
-class Field(NamedTuple):
-    """What all limbs have in common."""
+class Canvas(NamedTuple):
+    """How and on what all limbs are drawn."""
 
     settings: PafSettings
     reach: float  # how far a limb covers cells, in half widths
@@ -82,13 +82,13 @@ def draw_pafs(
     in cells.
     """
     every = _limbs(keypoints, labelled, half_widths, limbs, settings)
-    field = Field(settings, reach_in_half_widths(Profile[settings.profile]), stride, *size)
+    canvas = Canvas(settings, reach_in_half_widths(Profile[settings.profile]), stride, *size)
     if settings.merge not in ("mean", "sum"):
-        pafs = _choose(every, field)
+        pafs = _choose(every, canvas)
     elif settings.profile == "rigid":
-        pafs = _sum_rows(every, field)
+        pafs = _sum_rows(every, canvas)
     else:
-        pafs = _sum_candidates(every, field)
+        pafs = _sum_candidates(every, canvas)
     return pafs.movedim(0, 2).flatten(1, 2)
 
 
@@ -116,27 +116,27 @@ def _tolerance(dtype: torch.dtype) -> float:
 # --- sums of rigid limbs, row by row -----------------------------------------------------------------------
 
 
-def _sum_rows(limbs: Limbs, field: Field) -> Tensor:
+def _sum_rows(limbs: Limbs, canvas: Canvas) -> Tensor:
     """Return sums or means ``(2, B, L, h, w)`` float32 of limbs that have one vector everywhere."""
     batch, people, kinds = limbs.x.shape
-    mean = field.settings.merge == "mean"
+    mean = canvas.settings.merge == "mean"
     # in a row that a limb covers from cell a to cell b: its vector at a, minus its vector at b + 1
-    shape = (2 + mean, batch, kinds, field.height, field.width + 1)
+    shape = (2 + mean, batch, kinds, canvas.height, canvas.width + 1)
     steps = torch.zeros(shape, dtype=torch.int32, device=limbs.x.device)
-    for some in people_at_once(people, batch * kinds * field.height * 2):
-        _add_row_ends(steps.flatten(1), limbs.of(some), field)
-    sums = steps.cumsum(-1, dtype=torch.int32)[..., : field.width]
+    for some in people_at_once(people, batch * kinds * canvas.height * 2):
+        _add_row_ends(steps.flatten(1), limbs.of(some), canvas)
+    sums = steps.cumsum(-1, dtype=torch.int32)[..., : canvas.width]
     if mean:
         return sums[:2] / (sums[2].clamp_min(1) * UNIT)
     return sums * (1 / UNIT)
 
 
-def _add_row_ends(steps: Tensor, limbs: Limbs, field: Field) -> None:
+def _add_row_ends(steps: Tensor, limbs: Limbs, canvas: Canvas) -> None:
     """Add to ``steps (2 or 3, B*L*h*(w + 1))`` the vectors of limbs, and 1 for each, at the ends of rows."""
-    first, after = _row_ends(limbs, field)
+    first, after = _row_ends(limbs, canvas)
     batch, _, kinds, height = first.shape
     rows = torch.arange(batch * kinds * height, device=first.device).view(batch, 1, kinds, height)
-    begin = rows * (field.width + 1)
+    begin = rows * (canvas.width + 1)
     index = torch.stack([begin + first, begin + after]).flatten()
     covered = (after > first) & limbs.drawn[..., None]
     vectors = (torch.round(UNIT * axis).to(torch.int32) for axis in (limbs.ux, limbs.uy))
@@ -145,9 +145,9 @@ def _add_row_ends(steps: Tensor, limbs: Limbs, field: Field) -> None:
         step.scatter_add_(0, index, torch.stack([value, -value]).flatten())
 
 
-def _row_ends(limbs: Limbs, field: Field) -> tuple[Tensor, Tensor]:
+def _row_ends(limbs: Limbs, canvas: Canvas) -> tuple[Tensor, Tensor]:
     """Return the first cell that limbs cover in each row, and the one after their last: ``(B, P, L, h)``."""
-    settings, reach, stride, height, width = field
+    settings, reach, stride, height, width = canvas
     x, y, ux, uy, length, half = (value[..., None] for value in limbs[:6])
     dy = cell_to_px(torch.arange(height, device=x.device), stride) - y
     low, high = _covered_interval(dy, uy, ux, length, reach=reach * half, caps=settings.caps)
@@ -159,62 +159,57 @@ def _row_ends(limbs: Limbs, field: Field) -> tuple[Tensor, Tensor]:
 # --- everything else, candidate by candidate ---------------------------------------------------------------
 
 
-def _sum_candidates(limbs: Limbs, field: Field) -> Tensor:
+def _sum_candidates(limbs: Limbs, canvas: Canvas) -> Tensor:
     """Return sums or means ``(2, B, L, h, w)`` float32 of limbs whose vectors fade across them."""
     batch, people, kinds = limbs.x.shape
-    shape = batch, kinds, field.height, field.width
+    shape = batch, kinds, canvas.height, canvas.width
     total = torch.zeros(3, math.prod(shape), dtype=limbs.x.dtype, device=limbs.x.device)
-    for some in people_at_once(people, _num_candidates(limbs, field)):
+    for some in people_at_once(people, _num_candidates(limbs, canvas)):
         part = limbs.of(some)
-        cells = _candidates(part, field)
+        cells = _candidates(part, canvas)
         count = cells.covered.to(total.dtype)
-        weight = count * _magnitude(cells.distance / part.half[..., None, None], field.settings.profile)
+        weight = count * _magnitude(cells.distance / part.half[..., None, None], canvas.settings.profile)
         index = cells.cell.flatten()
         total[0].scatter_add_(0, index, (weight * part.ux[..., None, None]).flatten())
         total[1].scatter_add_(0, index, (weight * part.uy[..., None, None]).flatten())
         total[2].scatter_add_(0, index, count.flatten())
-    if field.settings.merge == "mean":
+    if canvas.settings.merge == "mean":
         total = total / total[2].clamp_min(1)
     return total[:2].float().view(2, *shape)
 
 
-def _choose(limbs: Limbs, field: Field) -> Tensor:
+def _choose(limbs: Limbs, canvas: Canvas) -> Tensor:
     """Return in each cell the vector of one of the limbs that cover it, ``(2, B, L, h, w)`` float32.
 
     Limbs compete by a key, the lowest of which wins: first their rank, then the number of their person.
     """
     batch, people, kinds = limbs.x.shape
-    shape = batch, kinds, field.height, field.width
+    shape = batch, kinds, canvas.height, canvas.width
     best = torch.full((math.prod(shape),), NOBODY, device=limbs.x.device)
-    for some in people_at_once(people, _num_candidates(limbs, field)):
+    for some in people_at_once(people, _num_candidates(limbs, canvas)):
         part = limbs.of(some)
-        cells = _candidates(part, field)
+        cells = _candidates(part, canvas)
         person = some.start + torch.arange(part.x.shape[1], device=best.device)[:, None, None, None]
-        key = _rank(cells, part, field.settings) * PEOPLE + person
-        if field.settings.merge == "last":
-            key = PEOPLE - 1 - key
-        best.scatter_reduce_(
-            0, cells.cell.flatten(), torch.where(cells.covered, key, NOBODY).flatten(), "amin"
-        )
-    best = best.view(shape)
-    person = best % PEOPLE
-    if field.settings.merge == "last":
-        person = PEOPLE - 1 - person
-    return _vectors(torch.where(best == NOBODY, 0, person), limbs, field) * (best != NOBODY)
+        key = _rank(cells, part, person, canvas.settings) * PEOPLE + person
+        key = torch.where(cells.covered, key, NOBODY)
+        best.scatter_reduce_(0, cells.cell.flatten(), key.flatten(), "amin")
+    covered = best.view(shape) != NOBODY
+    person = torch.where(covered, best.view(shape) % PEOPLE, 0)
+    return _vectors(person, limbs, canvas) * covered
 
 
-def _rank(cells: Candidates, limbs: Limbs, settings: PafSettings) -> Tensor:
-    """Return by what limbs compete for a cell, as whole numbers so that near ties are ties."""
+def _rank(cells: Candidates, limbs: Limbs, person: Tensor, settings: PafSettings) -> Tensor:
+    """Return the rank of limbs in the competition for a cell: whole numbers, so that near ties are ties."""
+    if settings.merge == "last":
+        return PEOPLE - person
     if settings.merge == "nearest":
         rank = cells.distance
-    elif settings.merge == "max":
-        rank = 1 - _magnitude(cells.distance / limbs.half[..., None, None], settings.profile)
     else:
-        rank = torch.zeros_like(cells.distance)
+        rank = 1 - _magnitude(cells.distance / limbs.half[..., None, None], settings.profile)
     return torch.round(rank / TIE).long()
 
 
-def _vectors(person: Tensor, limbs: Limbs, field: Field) -> Tensor:
+def _vectors(person: Tensor, limbs: Limbs, canvas: Canvas) -> Tensor:
     """Return the vectors ``(2, B, L, h, w)`` float32 that the limbs of one person per cell have there."""
     if limbs.x.shape[1] == 0:
         return torch.zeros(2, *person.shape, device=person.device)
@@ -222,29 +217,31 @@ def _vectors(person: Tensor, limbs: Limbs, field: Field) -> Tensor:
     x, y, ux, uy, length, half = (
         value.gather(1, index).movedim(1, 2).view(person.shape) for value in limbs[:6]
     )
-    dx = cell_to_px(torch.arange(field.width, device=x.device), field.stride) - x
-    dy = cell_to_px(torch.arange(field.height, device=x.device)[:, None], field.stride) - y
-    distance = _distance(dx, dy, ux, uy, length, caps=field.settings.caps)
-    magnitude = _magnitude(distance / half, field.settings.profile)
+    if canvas.settings.profile == "rigid":
+        return torch.stack([ux, uy]).float()
+    dx = cell_to_px(torch.arange(canvas.width, device=x.device), canvas.stride) - x
+    dy = cell_to_px(torch.arange(canvas.height, device=x.device)[:, None], canvas.stride) - y
+    distance = _distance(dx, dy, ux, uy, length, caps=canvas.settings.caps)
+    magnitude = _magnitude(distance / half, canvas.settings.profile)
     return torch.stack([magnitude * ux, magnitude * uy]).float()
 
 
-def _num_candidates(limbs: Limbs, field: Field) -> int:
+def _num_candidates(limbs: Limbs, canvas: Canvas) -> int:
     """Return how many candidates one person has in a batch."""
     batch, _, kinds = limbs.x.shape
-    return batch * kinds * max(field.height, field.width) * _depth(field)
+    return batch * kinds * max(canvas.height, canvas.width) * _depth(canvas)
 
 
-def _depth(field: Field) -> int:
+def _depth(canvas: Canvas) -> int:
     """Return the most cells of one line that a limb can cover; the line crosses it at 45 degrees or more."""
-    settings = field.settings
-    reach = field.reach * settings.width * (1.0 if settings.scale_by == "none" else settings.scale_max)
-    return int(min(2 * math.sqrt(2) * (reach + 1e-3) / field.stride + 1, max(field.height, field.width)))
+    settings = canvas.settings
+    reach = canvas.reach * settings.width * (1.0 if settings.scale_by == "none" else settings.scale_max)
+    return int(min(2 * math.sqrt(2) * (reach + 1e-3) / canvas.stride + 1, max(canvas.height, canvas.width)))
 
 
-def _candidates(limbs: Limbs, field: Field) -> Candidates:
+def _candidates(limbs: Limbs, canvas: Canvas) -> Candidates:
     """Return the cells that limbs may cover: ``_depth`` neighbours on each line across the limb."""
-    settings, reach, stride, height, width = field
+    settings, reach, stride, height, width = canvas
     level = (limbs.ux.abs() >= limbs.uy.abs())[..., None]  # then lines are columns, else rows
     x, y, ux, uy, length, half = (value[..., None] for value in limbs[:6])
     u_main, u_across = torch.where(level, ux, uy), torch.where(level, uy, ux)
@@ -257,7 +254,7 @@ def _candidates(limbs: Limbs, field: Field) -> Candidates:
     last = px_to_cell(across + high, stride).floor().clamp(min=-1).minimum(limit - 1)
     usable = limbs.drawn[..., None] & (line < torch.where(level, width, height))
     count = torch.where(usable, last - first + 1, 0)
-    step = torch.arange(_depth(field), device=x.device)
+    step = torch.arange(_depth(canvas), device=x.device)
     covered = step < count[..., None]
     position = first.long()[..., None] + step
     batch, _, kinds = limbs.x.shape

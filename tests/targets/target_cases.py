@@ -125,8 +125,8 @@ def two_people(*positions, skeleton=toy) -> torch.Tensor:
 
 def one_limb(*segments) -> torch.Tensor:
     """People of whom only left hand -> left foot ends are labelled; limb 3 runs from foot to hand."""
-    keypoints = torch.zeros(1, len(segments), toy.num_keypoints, 3)
+    keypoints = torch.zeros(1, len(segments), toy.num_keypoints, 3, dtype=torch.float64)
     for p, (start, end) in enumerate(segments):
-        keypoints[0, p, 3] = torch.tensor([*start, 2.0])
-        keypoints[0, p, 1] = torch.tensor([*end, 2.0])
+        keypoints[0, p, 3] = torch.tensor([*start, 2.0], dtype=torch.float64)
+        keypoints[0, p, 1] = torch.tensor([*end, 2.0], dtype=torch.float64)
     return keypoints

@@ -17,6 +17,7 @@ from target_cases import (
     compare,
     crowd,
     expected,
+    one_limb,
     random_boxes,
     toy,
 )
@@ -132,6 +133,21 @@ def test_a_keypoint_that_is_not_finite_counts_as_unlabelled(kernel, rng):
     without[0, 0, 0] = without[0, 1, 4] = 0
     builder = build(kernel)
     check(builder(torch.from_numpy(broken), SIZE), builder(torch.from_numpy(without), SIZE))
+
+
+def test_limbs_from_far_outside(rng):
+    keypoints = crowd(rng, 4)
+    keypoints[0, 0, 1] = 1e6, 20, 2
+    keypoints[0, 1, 3] = 10, -1e6, 2
+    keypoints[0, 2, 0] = -1e6, 1e6, 2
+    for caps in PafSettings.choices["caps"]:
+        compare(lambda kernel, c=caps: build(kernel, paf=PafSettings(caps=c)), keypoints, note=caps)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_limb_whose_length_overflows_is_not_drawn(kernel):
+    pafs = build(kernel)(one_limb(((20, 20), (-1e300, 1e300))), SIZE).pafs
+    assert pafs.count_nonzero() == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
