@@ -88,20 +88,14 @@ def plain(cfg: Any) -> Any:
     return OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg
 
 
-def build(node: Config, *, trusted: bool = True, **live: Any) -> Any:
-    """Call the ``_target_`` of a node with its keys and the live objects.
+def build(node: Config, **live: Any) -> Any:
+    """Call the ``_target_`` of a node with its keys and the live objects, and return what it makes.
 
-    ``trusted=False``, for configs that come out of a file, allows only targets inside pafpose. Live
-    objects go through a partial because Hydra would turn dataclasses into configs.
+    The node is trusted: whatever it names is imported and called. Live objects go through a partial because
+    Hydra would turn dataclasses into configs.
     """
-    target = str(node.get("_target_", ""))
-    if not target:
+    if not node.get("_target_"):
         raise PafposeError(f"no _target_ in {plain(node)}: name the class or function to call")
-    if not trusted and not target.startswith("pafpose."):
-        raise PafposeError(
-            f"the checkpoint asks to call {target!r}, which is not part of pafpose; if you trust the file, "
-            "load it with trust=True"
-        )
     settings = plain(node) if OmegaConf.is_config(node) else dict(node)
     factory: Callable[..., Any] = instantiate(settings, _partial_=True, _convert_="all")
     return factory(**live)

@@ -54,22 +54,18 @@ def build_datamodule(cfg: Config) -> PoseDataModule:
     )
 
 
-def build_network(cfg: Config, *, trusted: bool = True) -> PoseNetwork:
-    """Build the network: (B, 3, H, W) RGB, uint8 or float 0..255, to a list of stages.
-
-    ``trusted=False``, for configs that come out of a file, refuses networks outside pafpose.
-    """
+def build_network(cfg: Config) -> PoseNetwork:
+    """Build the network: (B, 3, H, W) RGB, uint8 or float 0..255, to a list of stages."""
     skeleton = build_skeleton(cfg)
     background = cfg["heatmap"]["background"] != "none"
     stride = int(cfg["head"]["stride"]) * int(cfg["head"].get("shuffle", 1))  # of the backbone's features
-    backbone = build(cfg["backbone"], stride=stride, trusted=trusted)
+    backbone = build(cfg["backbone"], stride=stride)
     head = build(
         cfg["head"],
         in_channels=backbone.out_channels,
         num_heatmaps=skeleton.num_keypoints + background,
         num_pafs=2 * skeleton.num_limbs,
         background=background,
-        trusted=trusted,
     )
     network = PoseNetwork(backbone, head)
     if cfg["channels_last"]:

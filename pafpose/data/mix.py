@@ -166,7 +166,7 @@ class MixDataModule(PoseDataModule):
 
 def build_part(name: str, node: Mapping[str, Any], **shared: Any) -> FolderDataModule:
     """Build the data module of one set; raise unless it is a folder of pafpose's own."""
-    part = build(node, trusted=False, **shared)
+    part = build(node, **shared)
     if not isinstance(part, FolderDataModule):
         raise PafposeError(
             f"data.sets.{name}: a {type(part).__name__} cannot be mixed; name a group of conf/data that "

@@ -17,6 +17,7 @@ from pafpose.decode import Decoder
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
 from pafpose.inference.settings import EvaluateSettings
+from pafpose.inference.trust import refuse_code
 from pafpose.inference.views import predict_fields
 from pafpose.models import PoseNetwork
 from pafpose.skeleton import Skeleton
@@ -94,7 +95,8 @@ def load_network(
 ) -> TrainedNetwork:
     """Load a checkpoint file, or the best checkpoint of a run folder, in evaluation mode.
 
-    ``trust=True`` allows the checkpoint to name networks outside pafpose, which runs code of its choice.
+    Without ``trust=True``, which lets a checkpoint run code of its choice, it may only hold what
+    :func:`refuse_code` allows.
     """
     path = find_checkpoint(path)
     try:
@@ -106,9 +108,11 @@ def load_network(
             f"{path}: not a pafpose checkpoint ({type(error).__name__}: {error}); give one that "
             "scripts/train.py wrote"
         ) from error
+    if not trust:
+        refuse_code(config, path)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
-    network = factory.build_network(config, trusted=trust)
+    network = factory.build_network(config)
     try:
         network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
     except RuntimeError as error:
