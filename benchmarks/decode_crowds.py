@@ -23,7 +23,7 @@ from pafpose.errors import PafposeError
 from pafpose.metrics.coco_ap import Detection, coco_ap, people_to_coco
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.skeleton import Skeleton
-from pafpose.tools.oracle.scenes import Scene, read_scenes
+from pafpose.tools.oracle.annotated_photos import AnnotatedPhoto, read_annotated_photos
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ SMALLEST = 1025.0  # square px, just above what COCO calls small, whose people d
 def crowd_ap(cfg: DictConfig, people: int, photos: int = PHOTOS) -> dict[str, float]:
     """COCO's numbers of ``photos`` crowds under a config's skeleton, targets and decoder."""
     targets, decoder = factory.build_targets(cfg), factory.build_decoder(cfg)
-    scenes, _ = read_scenes(factory.build_datamodule(cfg), ("train",))
+    scenes, _ = read_annotated_photos(factory.build_datamodule(cfg), ("train",))
     pool = _pool(scenes, decoder.skeleton)
     side = int(cfg.evaluate.input_size)
     found: list[Detection] = []
@@ -79,7 +79,7 @@ def spread(pool: np.ndarray, people: int, side: int, rng: np.random.Generator) -
     return out
 
 
-def _pool(scenes: Sequence[Scene], skeleton: Skeleton) -> np.ndarray:
+def _pool(scenes: Sequence[AnnotatedPhoto], skeleton: Skeleton) -> np.ndarray:
     """Everybody who shows enough keypoints, without the derived ones."""
     people = np.concatenate([scene.keypoints for scene in scenes]).astype(np.float64)
     derived = np.setdiff1d(np.arange(skeleton.num_keypoints), skeleton.scored)

@@ -28,8 +28,8 @@ from pafpose.decode.peaks import find_peaks
 from pafpose.geometry import cell_to_px, px_to_cell, transform_keypoints, transform_points
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.tools.oracle import OracleSettings
+from pafpose.tools.oracle.annotated_photos import AnnotatedPhoto, read_annotated_photos
 from pafpose.tools.oracle.run import perturbed_fields
-from pafpose.tools.oracle.scenes import Scene, read_scenes
 from pafpose.viz.draw import SHIFT, draw_dot, draw_people, enlarge, fixed_point, write
 from pafpose.viz.fields import dim, heatmaps_overlay, pafs_overlay
 from pafpose.viz.sheets import Panel, figure, save_figure
@@ -199,11 +199,11 @@ def draw_growth(rows: Sequence[dict[str, float]], path: Path) -> Path:
     return path
 
 
-def choose_scene(scenes: Sequence[Scene], decoder: Decoder) -> Scene:
+def choose_scene(scenes: Sequence[AnnotatedPhoto], decoder: Decoder) -> AnnotatedPhoto:
     """Of the photos with three to five people who all show the limb, the one whose smallest is largest."""
     ends = [decoder.skeleton.keypoints.index(name) for name in LIMB]
 
-    def worth(scene: Scene) -> tuple[bool, float]:
+    def worth(scene: AnnotatedPhoto) -> tuple[bool, float]:
         seen = (scene.keypoints[:, ends, 2] > 0).all(-1)
         return bool(seen.all()), float(scene.boxes[:, 3].min())
 
@@ -218,7 +218,7 @@ def draw_photo(cfg: DictConfig, path: Path) -> Path:
         factory.build_decoder(cfg),
         factory.build_targets(cfg),
     )
-    scenes, _ = read_scenes(data, ("val",))
+    scenes, _ = read_annotated_photos(data, ("val",))
     scene = choose_scene(scenes, decoder)
     index = data.read_split("val", need_photos=False)
     photo = scene.image_id - 1  # scenes are numbered from 1 in the order of the index

@@ -23,7 +23,7 @@ from pafpose.metrics.coco_ap import coco_ap
 from pafpose.runtime.files import write_json
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.skeleton import Skeleton
-from pafpose.tools.oracle import BOUNDS, OracleResult, OracleSettings, read_scenes, run_oracle
+from pafpose.tools.oracle import BOUNDS, OracleResult, OracleSettings, read_annotated_photos, run_oracle
 from pafpose.tools.oracle.run import peak_decoder
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def oracle(cfg: DictConfig) -> dict[str, float]:
 def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
     """The metrics of a config; writes nothing."""
     data = factory.build_datamodule(cfg)
-    scenes, truth = read_scenes(data, settings.splits)
+    scenes, truth = read_annotated_photos(data, settings.splits)
     if not scenes:
         raise PafposeError(
             f"oracle.split={settings.split}: nobody in {data.root} has labelled keypoints of skeleton "

@@ -15,9 +15,9 @@ from pafpose.fields import People, to_photo
 from pafpose.metrics.coco_ap import Detection, people_to_coco
 from pafpose.skeleton import Skeleton
 from pafpose.targets import TargetBuilder
+from pafpose.tools.oracle.annotated_photos import AnnotatedPhoto, batches, stack
 from pafpose.tools.oracle.bounds import BOUNDS, bounded_people, match_peaks
 from pafpose.tools.oracle.perturb import add_noise, blur, drop_keypoints
-from pafpose.tools.oracle.scenes import Scene, batches, stack
 from pafpose.tools.oracle.settings import OracleSettings
 
 MATCH_CELLS = 2  # a peak farther than this from every keypoint is nobody's
@@ -32,7 +32,7 @@ class OracleResult:
 
 
 def run_oracle(
-    scenes: Sequence[Scene],
+    scenes: Sequence[AnnotatedPhoto],
     targets: TargetBuilder,
     decoder: Decoder,
     *,
@@ -58,7 +58,7 @@ def run_oracle(
 
 
 def perturbed_fields(
-    batch: Sequence[Scene], targets: TargetBuilder, *, settings: OracleSettings, seed: int
+    batch: Sequence[AnnotatedPhoto], targets: TargetBuilder, *, settings: OracleSettings, seed: int
 ) -> tuple[Tensor, Tensor]:
     """Heatmaps and PAFs of scenes of equal size: keypoints dropped, drawn, blurred, noise added."""
     keypoints = [
@@ -82,11 +82,11 @@ def peak_decoder(decoder: Decoder, *, heatmap_sigma: float, background: bool) ->
     )
 
 
-def _detections(people: People, scene: Scene, skeleton: Skeleton) -> list[Detection]:
+def _detections(people: People, scene: AnnotatedPhoto, skeleton: Skeleton) -> list[Detection]:
     return people_to_coco(to_photo(people, scene.matrix), scene.image_id, skeleton)
 
 
-def _bounds(scene: Scene, singles: People, decoder: Decoder) -> dict[str, People]:
+def _bounds(scene: AnnotatedPhoto, singles: People, decoder: Decoder) -> dict[str, People]:
     """Bounds in photo pixels; peaks are told apart in input pixels, where a cell has one size."""
     points = singles.keypoints.numpy()
     peaks = [points[points[:, k, 2] > 0, k, :2] for k in range(points.shape[1])]

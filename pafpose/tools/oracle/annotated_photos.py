@@ -1,4 +1,4 @@
-"""Annotations as the network would meet them: people in input pixels, photo by photo; no picture is read."""
+"""Annotated photos in the frame of the network input; no picture is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCH = 16  # photos whose fields are in memory at once
 
 
 @dataclass(frozen=True)
-class Scene:
+class AnnotatedPhoto:
     """The drawn people of one photo; keypoints that are no targets have v = 0."""
 
     image_id: int
@@ -33,14 +33,16 @@ class Scene:
     size: tuple[int, int]  # (height, width) px of the input, multiples of the stride
 
 
-def read_scenes(data: PoseDataModule, splits: Sequence[str]) -> tuple[list[Scene], dict[str, Any]]:
+def read_annotated_photos(
+    data: PoseDataModule, splits: Sequence[str]
+) -> tuple[list[AnnotatedPhoto], dict[str, Any]]:
     """The photos of the splits with labelled people to draw, and the COCO ground truth of all photos.
 
     Photos are numbered anew, from 1, so that the splits of one data set cannot clash. Only annotation
     files are needed. Raises ``PafposeError`` when one is missing.
     """
     data.prepare_data()
-    scenes: list[Scene] = []
+    scenes: list[AnnotatedPhoto] = []
     truth: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     for split in splits:
         index = data.read_split(split, need_photos=False)
@@ -50,9 +52,9 @@ def read_scenes(data: PoseDataModule, splits: Sequence[str]) -> tuple[list[Scene
     return scenes, truth
 
 
-def batches(scenes: Sequence[Scene]) -> Iterator[list[Scene]]:
+def batches(scenes: Sequence[AnnotatedPhoto]) -> Iterator[list[AnnotatedPhoto]]:
     """Scenes of equal input size, up to ``BATCH`` at a time."""
-    by_size: dict[tuple[int, int], list[Scene]] = defaultdict(list)
+    by_size: dict[tuple[int, int], list[AnnotatedPhoto]] = defaultdict(list)
     for scene in scenes:
         by_size[scene.size].append(scene)
     for group in by_size.values():
@@ -69,7 +71,7 @@ def stack(people: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(out)
 
 
-def _scenes(index: PoseIndex, data: PoseDataModule, offset: int) -> Iterator[Scene]:
+def _scenes(index: PoseIndex, data: PoseDataModule, offset: int) -> Iterator[AnnotatedPhoto]:
     drawn = flag_people(index, data.skeleton, data.mask).drawn
     least = 1 if data.mask.occluded_keypoints else 2
     for photo in range(len(index)):
@@ -80,7 +82,7 @@ def _scenes(index: PoseIndex, data: PoseDataModule, offset: int) -> Iterator[Sce
         keypoints[keypoints[..., 2] < least] = 0
         height, width = index.size(photo)
         matrix, valid = letterbox(width, height, input_size=data.evaluate.input_size, fit=data.evaluate.fit)
-        yield Scene(
+        yield AnnotatedPhoto(
             image_id=offset + photo + 1,
             keypoints=keypoints,
             placed=_place(keypoints, matrix),
