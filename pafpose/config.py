@@ -1,4 +1,4 @@
-"""Everything about configuration: where conf/ is, composing it, plain copies, building objects from it."""
+"""Find conf/, compose configs, make plain copies of them, and build objects from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @functools.cache
 def conf_dir() -> Path:
-    """The folder ``conf/``: inside the installed package, or beside it in a checkout."""
+    """Return the folder ``conf/``: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
     for candidate in (package / "conf", package.parent / "conf"):
         if (candidate / "train.yaml").is_file():
@@ -32,12 +32,12 @@ def conf_dir() -> Path:
 
 
 def run_dir(task: str) -> str:
-    """The folder of this run: Hydra's under ``hydra.main``, else ``outputs/<task>/runs/<date_time>``."""
+    """Return the folder of this run: Hydra's in a command, else ``outputs/<task>/runs/<date_time>``."""
     if HydraConfig.initialized():
         hydra = HydraConfig.get()
         if not OmegaConf.is_missing(hydra.runtime, "output_dir"):
             return str(hydra.runtime.output_dir)
-        return str(Path(hydra.run.dir).resolve())  # --cfg job --resolve: shown, not run
+        return str(Path(hydra.run.dir).resolve())  # --cfg job --resolve shows the config and runs nothing
     return _fresh_run_dir(task)
 
 
@@ -53,7 +53,7 @@ def _precision(value: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Make ``${run_dir:task}``, one value per composed config, and ``${precision:value}`` known."""
+    """Register ``${run_dir:task}``, which has one value per composed config, and ``${precision:value}``."""
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("precision", _precision, replace=True)
 
@@ -63,7 +63,7 @@ register_resolvers()
 
 @contextmanager
 def _hydra_at(folder: Path) -> Iterator[None]:
-    """A private Hydra for one composition, also from inside ``hydra.main``."""
+    """Use a Hydra of its own for one composition; works inside ``hydra.main`` too."""
     state = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -74,7 +74,7 @@ def _hydra_at(folder: Path) -> Iterator[None]:
 
 
 def load_config(overrides: Sequence[str] = (), *, name: str = "train") -> DictConfig:
-    """Compose ``conf/<name>.yaml`` with command line overrides; needs no data and no ``hydra.main``.
+    """Compose ``conf/<name>.yaml`` with overrides as on the command line; needs no data and no Hydra run.
 
     >>> load_config(["paf.width=5"]).paf.width
     5
@@ -84,15 +84,15 @@ def load_config(overrides: Sequence[str] = (), *, name: str = "train") -> DictCo
 
 
 def plain(cfg: Any) -> Any:
-    """Dicts, lists and numbers only: what checkpoints and json files may hold."""
+    """Return a resolved copy of dicts, lists, strings and numbers, as checkpoints and json files hold it."""
     return OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg
 
 
 def build(node: Config, **live: Any) -> Any:
-    """Call the ``_target_`` of a node with its keys and the live objects, and return what it makes.
+    """Call the ``_target_`` of a node with the node's keys and ``live`` objects as arguments.
 
-    The node is trusted: whatever it names is imported and called. Live objects go through a partial because
-    Hydra would turn dataclasses into configs.
+    The node is trusted: whatever it names is imported and called. Hydra only makes a partial, which then
+    gets the live objects, because Hydra would turn dataclasses into configs.
     """
     if not node.get("_target_"):
         raise PafposeError(f"no _target_ in {plain(node)}: name the class or function to call")

@@ -1,12 +1,12 @@
-"""The one error that users meet: what was wrong, where, and the way out."""
+"""The error for mistakes that a user can correct."""
 
 from __future__ import annotations
 
 
 class PafposeError(ValueError):
-    """Bad input or configuration: the message names the file or key, the rule and the way out.
+    """Bad input or configuration. The message names the file or key, the rule, and the way out.
 
-    A loader process hands its errors over as the text of a traceback; of one of ours the message is kept.
+    A loader process passes its error on as the text of a traceback; only our message is kept of it.
     """
 
     def __init__(self, message: object = "") -> None:

@@ -1,4 +1,4 @@
-"""How photos meet the network at test time: the keys of ``conf/evaluate``, checked when made."""
+"""How photos are fitted, run and averaged at test time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pafpose.errors import PafposeError
 
 @dataclass(frozen=True)
 class EvaluateSettings(PhotoFit):
-    """How photos meet the network at test time (``conf/evaluate``); checked when made."""
+    """The keys of ``conf/evaluate``. Raises ``PafposeError`` on a bad value."""
 
     scales: Sequence[float] = (1.0,)
     flip: bool = False
     save_fields: bool = False
-    fields: str | None = None  # a folder of saved fields, decoded instead of running a network
+    fields: str | None = None  # a folder of saved fields to decode again, without a network
     detail: str = "total"  # total | full
     errors: bool = False
 
@@ -34,10 +34,10 @@ class EvaluateSettings(PhotoFit):
             )
 
     def at_largest_scale(self) -> EvaluateSettings:
-        """The same views, told from the frame of the largest one: its scale becomes 1.
+        """Return the same views, with ``input_size`` that of the largest and scales relative to it.
 
-        Photos are read once, at that size, and every other view is made from it, so that no view is
-        enlarged from fewer pixels than the photo has.
+        A photo is read once, at the size of the largest view, and the other views are reduced from that
+        one. So no view is enlarged from a reduced photo.
         """
         largest = max(self.scales)
         return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Fields averaged over views of a picture (mirror image, other sizes), half-pixel exact, in one frame."""
+"""Average fields over views of a picture: its mirror image and other sizes, exact to the half pixel."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def predict_fields(
     scales: Sequence[float] = (1.0,),
     precision: str = "32-true",
 ) -> Fields:
-    """The last stage's fields, averaged over scaled and mirrored views, in the frame of ``images``.
+    """Predict the last stage's fields, averaged over scaled and mirrored views.
 
-    ``images`` (B, 3, H, W) RGB, uint8 or float 0..255, H and W multiples of ``stride``; the fields come
-    back as float32 at (H / stride, W / stride), whatever the scales. ``precision`` is the network's, as in
-    training (32-true, bf16-mixed, 16-mixed, auto); all that follows it is float32.
+    ``images`` (B, 3, H, W) are RGB, uint8 or float 0..255; H and W are multiples of ``stride``. The fields
+    are float32 and have (H / stride, W / stride) cells, whatever the scales. The network runs in
+    ``precision`` (32-true, bf16-mixed, 16-mixed or auto, as in training), everything else in float32.
     """
     heatmaps, pafs = [], []
     size = field_size((images.shape[-2], images.shape[-1]), stride)
@@ -50,7 +50,7 @@ def predict_fields(
 
 
 def mirror_fields(fields: Fields, skeleton: Skeleton) -> Fields:
-    """Fields of a mirrored picture as those of the picture: cells, channels and vector signs."""
+    """Turn the fields of a mirrored picture into those of the picture: cells, channels and signs."""
     heatmaps, pafs = fields.heatmaps, fields.pafs
     assert heatmaps is not None and pafs is not None
     background = range(skeleton.num_keypoints, heatmaps.shape[1])
@@ -66,7 +66,7 @@ def _mean(maps: Sequence[Tensor]) -> Tensor:
 
 
 def _rescale(images: Tensor, scale: float, stride: int) -> tuple[Tensor, tuple[float, float]]:
-    """The pictures resized and padded to whole cells, and the exact factors (vertical, horizontal)."""
+    """Resize pictures and pad them to whole cells; return the exact factors (vertical, horizontal) too."""
     height, width = images.shape[-2:]
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
     if (rows, columns) == (height, width):
@@ -79,10 +79,10 @@ def _rescale(images: Tensor, scale: float, stride: int) -> tuple[Tensor, tuple[f
 
 
 def _to_frame(fields: Fields, factors: tuple[float, float], size: tuple[int, int]) -> Fields:
-    """Read the fields of a resized view at the cell centres of the frame, bicubically, in float32.
+    """Resample the fields of a resized view to the ``size`` cells of the frame, bicubically, in float32.
 
-    The half-pixel rule holds for cells as for pixels: centre ``j`` of the frame lies at
-    ``(j + 0.5) * factor - 0.5`` of the view, whatever padding the view has.
+    By the half-pixel rule, which holds for cells as for pixels, the centre of cell ``j`` of the frame lies
+    at cell ``(j + 0.5) * factor - 0.5`` of the view, whatever padding the view has.
     """
     assert fields.heatmaps is not None and fields.pafs is not None
     heatmaps, pafs = fields.heatmaps.float(), fields.pafs.float()

@@ -1,4 +1,4 @@
-"""Json files, written whole or not at all."""
+"""Read and write json files; a write is atomic."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write through a neighbour file, so that a kill leaves no half of it."""
+    """Write a json file through a temporary file beside it, so that it is never left half written."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content, indent=1))
     part.replace(path)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The mapping in a json file; None when it is absent or not whole."""
+    """Return the mapping in a json file; None when the file is missing or damaged."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a run prints: the config as a tree; known noise kept away."""
+"""Print the config as a tree, and silence warnings that need no action."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from rich.tree import Tree
 
 NOISE = (
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6.6 on torch 2.14
-    r".*does not have many workers.*",  # num_workers is a choice of conf/data
+    r".*does not have many workers.*",  # data.num_workers is chosen on purpose
     r".*litlogger.*",
-    r".*The dirpath has changed.*",  # a resumed run has a folder of its own
-    r".*resuming from a checkpoint that ended before the epoch ended.*",  # steps count here, not epochs
-    r".*module\(s\) in eval mode at the start of training.*",  # frozen layers are meant to be
-    r".*Detected call of `lr_scheduler\.step\(\)` before.*",  # 16-mixed skips first steps
+    r".*The dirpath has changed.*",  # a resumed run has a new folder
+    r".*resuming from a checkpoint that ended before the epoch ended.*",  # the loaders resume within an epoch
+    r".*module\(s\) in eval mode at the start of training.*",  # frozen layers are in eval mode on purpose
+    r".*Detected call of `lr_scheduler\.step\(\)` before.*",  # 16-mixed skips the first steps
     r".*Checkpoint directory .* exists and is not empty.*",
 )
 
 
 def quiet_known_warnings() -> None:
-    """Drop warnings that say nothing a user could act on."""
+    """Ignore warnings that a user could do nothing about."""
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
 
 
 def print_config(cfg: DictConfig) -> None:
-    """The config as a tree of groups, on the terminal."""
+    """Print the config on the terminal as a tree of groups."""
     tree = Tree("config", guide_style="dim")
     for key in map(str, cfg):
         node = cfg[key]

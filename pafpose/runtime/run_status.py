@@ -1,4 +1,4 @@
-"""``status.json`` of a run folder: how far the run came, so that a sweep can go on and a report can tell."""
+"""The state of a run in ``status.json`` of its folder; sweeps resume by it, and reports show it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ from omegaconf import DictConfig, OmegaConf
 from pafpose.errors import PafposeError
 from pafpose.runtime.files import read_json
 
-FREE_KEYS = ("optimized_metric",)  # may differ between the parts of one sweep: no run depends on them
+FREE_KEYS = ("optimized_metric",)  # runs do not depend on these, so a resumed sweep may change them
 
 
 def in_sweep() -> bool:
-    """Whether this is a job of ``-m``."""
+    """Return whether this is a job of a sweep (``-m``)."""
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def is_first_process() -> bool:
-    """False in the further processes of a distributed run, which must not write."""
+    """Return False in all but the first process of a distributed run; the others must not write."""
     return all(os.environ.get(key, "0") == "0" for key in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def digest(cfg: DictConfig) -> str:
-    """A fingerprint of the choices; interpolations stay as written, so folders and dates do not count."""
+    """Return a fingerprint of the config.
+
+    Interpolations are not resolved, so that folders and dates do not change it.
+    """
     content = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(content, dict)
     kept = {key: value for key, value in content.items() if key not in FREE_KEYS}
@@ -39,12 +42,15 @@ def digest(cfg: DictConfig) -> str:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """What ``write_status`` left; empty when there is nothing."""
+    """Return what ``write_status`` wrote; an empty dict when there is nothing."""
     return read_json(folder / "status.json") or {}
 
 
 def write_status(folder: Path, state: str, **more: Any) -> None:
-    """Set ``state`` (running, done, failed) and add keys to ``status.json``, atomically."""
+    """Write ``state`` (running, done or failed) and more keys to ``status.json``, atomically.
+
+    "running" starts anew; the other states keep the keys that are there.
+    """
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     known = {} if state == "running" else read_status(folder)
     stamp = {"started": now} if state == "running" else {"ended": now}
@@ -55,9 +61,9 @@ def write_status(folder: Path, state: str, **more: Any) -> None:
 
 
 def finished_value(cfg: DictConfig, folder: Path) -> tuple[bool, Any]:
-    """Whether the run of this folder is finished, and the value that it returned.
+    """Return whether the run in ``folder`` is finished, and the metric that it is optimised for.
 
-    Raises ``PafposeError`` when the folder holds a finished run with other choices.
+    Raises ``PafposeError`` when the folder holds a finished run of another config.
     """
     status = read_status(folder)
     if status.get("state") != "done":
@@ -65,7 +71,7 @@ def finished_value(cfg: DictConfig, folder: Path) -> tuple[bool, Any]:
     if status.get("digest") != digest(cfg):
         raise PafposeError(
             f"{folder} holds a finished run with other choices ({' '.join(status.get('overrides', []))}); "
-            "continue a sweep with the command that started it, or give another hydra.sweep.dir"
+            "resume a sweep with the command that started it, or choose another hydra.sweep.dir"
         )
     metrics: Mapping[str, Any] | None = read_json(folder / "metrics.json")
     if metrics is None:
@@ -74,7 +80,7 @@ def finished_value(cfg: DictConfig, folder: Path) -> tuple[bool, Any]:
 
 
 def unfinished_checkpoint(cfg: DictConfig, folder: Path) -> bool:
-    """Whether a killed training of the same choices left a checkpoint to go on from."""
+    """Return whether a killed training of the same config left a checkpoint to resume from."""
     status = read_status(folder)
     same = status.get("state") == "running" and status.get("digest") == digest(cfg)
     unset = "ckpt_path" in cfg and cfg.ckpt_path is None

@@ -1,4 +1,4 @@
-"""A trained module under its own stored config, with what the command line says on top."""
+"""Load a checkpoint under its own config, changed by what is typed on the command line and nothing else."""
 
 from __future__ import annotations
 
@@ -13,21 +13,15 @@ from pafpose.config import plain
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import TrainedNetwork, choose_device, load_network
 
-FIXED = (
-    "skeleton",
-    "paf.limbs",
-    "backbone",
-    "head",
-    "heatmap.background",
-)  # the weights were trained with these
+FIXED = ("skeleton", "paf.limbs", "backbone", "head", "heatmap.background")  # the weights fit these alone
 NOT_FOR_CHECKPOINTS = ("experiment", "debug")
 
 
 def load_checkpoint(cfg: DictConfig, overrides: Sequence[str] | None = None) -> TrainedNetwork:
-    """The network of ``cfg.ckpt_path`` on ``cfg.device``, its config changed by ``overrides`` alone.
+    """Load ``cfg.ckpt_path`` onto ``cfg.device``, with its config changed by ``overrides``.
 
-    The rest of ``cfg`` holds defaults that nobody asked for, so the file's own values stand.
-    ``overrides`` are those of the command line when None.
+    Other values of ``cfg`` are defaults that nobody asked for, so the checkpoint keeps its own. With
+    ``overrides=None`` those of the command line apply.
     """
     if not cfg.ckpt_path:
         raise PafposeError(
@@ -39,29 +33,31 @@ def load_checkpoint(cfg: DictConfig, overrides: Sequence[str] | None = None) -> 
 
 
 def command_line() -> list[str]:
-    """The overrides that were typed, those of a sweep's job included; none outside ``hydra.main``."""
+    """Return the overrides of this command, or of this job of a sweep; none outside ``hydra.main``."""
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
 def apply_overrides(stored: dict[str, Any], cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
-    """``stored`` with the values that ``cfg`` has wherever an override points.
+    """Return the ``stored`` config with the values of ``cfg`` for every key that an override names.
 
-    ``data=coco`` brings all of that group, ``decode.min_score=0.1`` one value; groups come first, as in
-    Hydra. Raises ``PafposeError`` for choices that the weights fix.
+    ``data=coco`` replaces the whole group, ``decode.min_score=0.1`` one value; groups are replaced first, as
+    in Hydra. Raises ``PafposeError`` for keys that must fit the weights.
     """
     result = OmegaConf.create(stored)
     for key, deleted in sorted(typed_keys(overrides), key=lambda entry: "." in entry[0]):
         _check_key(key)
         if deleted:
-            raise PafposeError(f"~{key}: keys of a checkpoint's config cannot be removed; give a value")
+            raise PafposeError(
+                f"~{key}: a key of a checkpoint's config cannot be removed; set it instead, {key}=VALUE"
+            )
         OmegaConf.update(result, key, OmegaConf.select(cfg, key), merge=False, force_add=True)
     return plain(result)
 
 
 def typed_keys(overrides: Sequence[str]) -> list[tuple[str, bool]]:
-    """The keys and groups that overrides name, and whether they delete them.
+    """Return the keys and groups that overrides name, and whether they delete them.
 
-    What only says how jobs are run (``sweep=``, Hydra's own keys) is left out.
+    ``sweep=`` and Hydra's own keys are left out: they only say how jobs are run.
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     keys = [(p.key_or_group, p.is_delete()) for p in parsed]
@@ -72,11 +68,11 @@ def _check_key(key: str) -> None:
     fixed = [f for f in FIXED if key == f or key.startswith(f + ".")]
     if fixed:
         raise PafposeError(
-            f"{key}: the checkpoint was trained with its own {fixed[0]}, so it cannot be chosen here; train "
-            "another network with it (python scripts/train.py)"
+            f"{key}: the checkpoint was trained with its own {fixed[0]}, which cannot be changed afterwards; "
+            "train another network (python scripts/train.py)"
         )
     if key in NOT_FOR_CHECKPOINTS:
         raise PafposeError(
-            f"{key}: a checkpoint brings its own recipe; name what should differ instead: data=... "
+            f"{key}: a checkpoint has its own recipe. Name what should differ instead: data=... "
             "data.root=... decode=... evaluate=..."
         )

@@ -1,4 +1,4 @@
-"""A checkpoint on photos: overlays and a COCO json."""
+"""Find people in photos with a checkpoint; write overlays and a COCO json."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> dict[str, Any]:
-    """What ``scripts/predict.py`` does; the COCO dict of the people found in ``cfg.source``."""
+    """Find the people in the photos of ``cfg.source``; return them as a COCO dict."""
     quiet_known_warnings()
     photos = find_photos(cfg.source)
     predictor = Predictor(load_checkpoint(cfg, overrides))
@@ -53,14 +53,18 @@ def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> dict[str
 
 
 def clear_ones(people: People, share: float) -> People:
-    """Who has at least this share of the best score: scraps count little in AP, but clutter a picture.
+    """Return the people with at least this share of the best score.
+
+    People with low scores cost little AP but clutter a picture.
 
     >>> import torch
     >>> clear_ones(People(torch.zeros(3, 18, 3), torch.tensor([28.0, 5.0, 0.5])), 0.1).scores
     tensor([28.,  5.])
     """
     if not 0 <= share <= 1:
-        raise PafposeError(f"drawn_score={share}: a share of the best score, from 0 (everybody) to 1")
+        raise PafposeError(
+            f"drawn_score={share}: give a share of the best score, from 0 (everybody is drawn) to 1"
+        )
     if not len(people.scores):
         return people
     clear = people.scores >= share * people.scores.max()
@@ -68,10 +72,10 @@ def clear_ones(people: People, share: float) -> People:
 
 
 def find_photos(source: str | None) -> list[Path]:
-    """Picture files of a file name, a folder (its own files, by name) or a glob."""
+    """Return the picture files of a file name, of a folder (not of its subfolders) or of a glob."""
     if not source:
         raise PafposeError(
-            "source is missing: give a photo, a folder or a quoted glob, source='photos/*.jpg'"
+            "source is missing: give a photo, a folder, or a glob in quotes: source='photos/*.jpg'"
         )
     path = Path(source)
     if path.is_file():
@@ -79,12 +83,12 @@ def find_photos(source: str | None) -> list[Path]:
     found = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207  (takes absolute patterns)
     photos = sorted(p for p in found if p.is_file() and p.suffix.lower() in PICTURES)
     if not photos:
-        raise PafposeError(f"source={source}: no pictures there ({' '.join(PICTURES)}); check the path")
+        raise PafposeError(f"source={source}: no pictures found ({' '.join(PICTURES)}); check the path")
     return photos
 
 
 def overlay_names(photos: Sequence[Path]) -> list[str]:
-    """A PNG name for every photo; a number tells those of the same name apart."""
+    """Return a PNG name for every photo, with a number where names would be the same."""
     names: list[str] = []
     for photo in photos:
         name, n = f"{photo.stem}.png", 2
@@ -95,7 +99,7 @@ def overlay_names(photos: Sequence[Path]) -> list[str]:
 
 
 def empty_coco(skeleton: Skeleton) -> dict[str, Any]:
-    """A COCO keypoint file without photos; limbs between scored keypoints, counted from 1 as COCO does."""
+    """Return a COCO dict without photos; its limbs join scored keypoints, counted from 1 as in COCO."""
     place = {k: n for n, k in enumerate(skeleton.scored, start=1)}
     category = {
         "id": 1,
@@ -108,7 +112,7 @@ def empty_coco(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def _add_people(result: dict[str, Any], people: Sequence[dict[str, Any]]) -> None:
-    """COCO results as annotations: with an id, a box and an area around the keypoints that were found."""
+    """Add COCO results as annotations, with an id, and the box and area of the keypoints that were found."""
     for person in people:
         points = [person["keypoints"][i : i + 3] for i in range(0, len(person["keypoints"]), 3)]
         seen = [p for p in points if p[2] > 0] or [(0.0, 0.0, 0.0)]

@@ -1,4 +1,4 @@
-"""Public weights to a checkpoint that evaluate.py and predict.py load."""
+"""Convert published weights to a checkpoint that evaluate.py and predict.py load."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ log = logging.getLogger(__name__)
 
 
 def convert(cfg: DictConfig) -> Path:
-    """What ``scripts/convert.py`` does; the checkpoint, in the run folder.
+    """Convert the weights in ``cfg.source``; return the path of the checkpoint, in the run folder.
 
-    It holds tensors and a plain config (skeleton, network, normalisation, decode preset), as those of
-    training do, but no state of an optimiser: it can be evaluated and predicted with, not resumed.
+    Like those of training, it holds tensors and a plain config (skeleton, network, normalisation, decode
+    preset), but no state of an optimiser: training cannot resume from it.
     """
     if not cfg.source:
-        raise PafposeError("source is missing: give a weight file, source=body_pose_model.pth")
+        raise PafposeError("source is missing: give a file of weights, source=body_pose_model.pth")
     weights = read_weights(cfg.source)
     name = cfg.format or guess_layout(weights, source=cfg.source)
     if name not in LAYOUTS:
-        raise PafposeError(f"format={name}: choose one of {', '.join(LAYOUTS)}, or null to tell by the names")
+        raise PafposeError(
+            f"format={name}: choose one of {', '.join(LAYOUTS)}, or null to recognise it by its tensors"
+        )
     layout = LAYOUTS[name]
     refinements = _refinements(cfg, count_stages(weights, layout))
     config = plain(
@@ -54,7 +56,7 @@ def convert(cfg: DictConfig) -> Path:
         path.with_suffix(".part"),
     )
     path.with_suffix(".part").replace(path)
-    log.info("%s: %d tensors, all in their place", layout.title, len(weights))
+    log.info("%s: all %d tensors converted", layout.title, len(weights))
     log.info("%s", describe(summarise(network)))
     log.info("licence of the weights: %s", layout.licence)
     log.info("checkpoint   %s", path)
@@ -62,11 +64,11 @@ def convert(cfg: DictConfig) -> Path:
 
 
 def _refinements(cfg: DictConfig, found: int) -> int:
-    """As many stages as asked for; all of the file when nobody asked."""
+    """Return the number of refinement stages to take: ``cfg.refinements``, or all of the file."""
     if cfg.refinements is None:
         return found
     if not found:
-        raise PafposeError("refinements: only lightweight files vary in length; leave it out")
+        raise PafposeError("refinements: only lightweight files have refinement stages; leave it out")
     if not 0 <= cfg.refinements <= found:
-        raise PafposeError(f"refinements={cfg.refinements}: the file has {found}; choose 0 to {found}")
+        raise PafposeError(f"refinements={cfg.refinements}: the file has {found} stages; choose 0 to {found}")
     return int(cfg.refinements)

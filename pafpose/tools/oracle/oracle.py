@@ -1,4 +1,4 @@
-"""Ground truth encoded and decoded: the AP that a perfect network could reach, and what bounds it."""
+"""Compute the AP that a perfect network could reach, by decoding drawn targets, and what limits it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
@@ -33,10 +32,11 @@ LOSSES = (*BOUNDS, "grouping")
 
 
 def oracle(cfg: DictConfig) -> dict[str, float]:
-    """What ``scripts/oracle.py`` does; the flat metrics.
+    """Decode the targets of ``cfg`` and return the flat metrics; write config.yaml and metrics.json.
 
-    COCO's ten numbers of the decoded fields; ``AP_topology`` (and AP50, ..., AR) and so on for every
-    bound; ``loss_topology``, ..., ``loss_grouping``, which add up to 1 - AP; AP by crowd level and keypoint.
+    The metrics are COCO's ten numbers of the decoded fields; ``AP_topology``, ``AP50_topology`` and so on
+    for every bound (``bounds.BOUNDS``); ``loss_topology``, ..., ``loss_grouping``, which add up to 1 - AP;
+    and the AP by crowd level and by keypoint.
     """
     quiet_known_warnings()
     settings = read_settings(OracleSettings, cfg.oracle, "oracle")
@@ -54,7 +54,7 @@ def oracle(cfg: DictConfig) -> dict[str, float]:
 
 
 def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
-    """The metrics of a config; writes nothing."""
+    """Compute the metrics of a config and write nothing."""
     data = factory.build_datamodule(cfg)
     scenes, truth = read_annotated_photos(data, settings.splits)
     if not scenes:
@@ -71,7 +71,7 @@ def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
         decoder,
         peaks=None if settings.detail == "total" else alone,
         settings=settings,
-        seed=_seed(cfg.seed),
+        seed=data.seed,
     )
     metrics = measure(result, truth, data.skeleton, detail=settings.detail)
     return metrics | {"photos": float(len(scenes)), "people": float(sum(len(s.keypoints) for s in scenes))}
@@ -80,7 +80,7 @@ def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
 def measure(
     result: OracleResult, truth: Mapping[str, Any], skeleton: Skeleton, *, detail: str = "full"
 ) -> dict[str, float]:
-    """All metrics of decoded fields and bounds against COCO ground truth; ``detail`` as in OracleSettings."""
+    """Compute the metrics of the decoded fields and of the bounds; ``detail`` as in ``OracleSettings``."""
     metrics = coco_ap(result.decoded, truth, skeleton)
     if detail == "total":
         return metrics
@@ -97,9 +97,9 @@ def measure(
 
 
 def print_tables(metrics: Mapping[str, float], title: str) -> None:
-    """Bounds from the loosest to the decoded fields, then AP by crowd level and keypoint."""
+    """Print the bounds, from the loosest to the decoded fields, then the AP by crowd level and keypoint."""
     table = Table(title=f"a perfect network on {title}", title_justify="left")
-    table.add_column("held back by")
+    table.add_column("limited by")
     for name in (*COLUMNS, "costs AP"):
         table.add_column(name, justify="right")
     for loss in LOSSES:
@@ -116,7 +116,3 @@ def print_tables(metrics: Mapping[str, float], title: str) -> None:
         parts = [f"{k[3:]} {v:.3f}" for k, v in metrics.items() if k.startswith("AP_") and k not in skip]
         Console().print("AP by crowd level: ", ", ".join(levels))
         Console().print("AP by keypoint:    ", ", ".join(parts))
-
-
-def _seed(seed: int | None) -> int:
-    return int(np.random.SeedSequence().entropy % 2**32) if seed is None else int(seed)  # type: ignore[operator]
