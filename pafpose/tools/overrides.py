@@ -14,7 +14,7 @@ from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import TrainedNetwork, choose_device, load_network
 
 FIXED = ("skeleton", "paf.limbs", "backbone", "head", "heatmap.background")  # the weights fit these alone
-NOT_FOR_CHECKPOINTS = ("experiment", "debug")
+NOT_FOR_CHECKPOINTS = ("experiment", "recipe", "debug")
 
 
 def load_checkpoint(cfg: DictConfig, overrides: Sequence[str] | None = None) -> TrainedNetwork:

@@ -49,8 +49,9 @@ def test_what_the_weights_fix_is_refused(choice):
 
 
 def test_recipes_and_missing_paths_are_explained():
-    with pytest.raises(PafposeError, match="its own recipe"):
-        applied("experiment=quickstart")
+    for recipe in ("experiment=quickstart", "recipe=plain"):
+        with pytest.raises(PafposeError, match="its own recipe"):
+            applied(recipe)
     with pytest.raises(PafposeError, match="ckpt_path is missing"):
         load_checkpoint(load_config(name="evaluate"))
 
