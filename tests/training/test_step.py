@@ -127,7 +127,7 @@ class Watch(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         optimizer = trainer.optimizers[0]
-        self.mode = NoSync(lambda: [state["step"] for state in optimizer.state.values()])
+        self.mode = NoSync(lambda: [s["step"] for s in optimizer.state.values() if "step" in s])
         self.mode.__enter__()
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -162,7 +162,7 @@ class WatchAll(Callback):
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         if self.mode is None:
             optimizer = trainer.optimizers[0]
-            self.mode = NoSync(lambda: [state["step"] for state in optimizer.state.values()])
+            self.mode = NoSync(lambda: [s["step"] for s in optimizer.state.values() if "step" in s])
             self.mode.__enter__()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
