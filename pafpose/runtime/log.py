@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +23,8 @@ NOISE = (
 
 
 def quiet_known_warnings() -> None:
-    """Ignore warnings that a user could do nothing about."""
+    """Silence warnings that need no action, and Lightning's notices of hardware and products."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
 
