@@ -96,12 +96,12 @@ def test_many_people_are_drawn_in_parts(rng, monkeypatch):
     from pafpose.targets import heatmaps_torch
 
     keypoints = torch.from_numpy(crowd(rng, 30, batch=2))
-    for merge in ("mean", "nearest", "max", "last"):
-        builder = build("torch", paf=PafSettings(merge=merge, profile="linear"))
+    for merge, profile in itertools.product(("mean", "nearest", "max", "last"), ("linear", "rigid")):
+        builder = build("torch", paf=PafSettings(merge=merge, profile=profile))
         monkeypatch.setattr(heatmaps_torch, "CELLS_AT_ONCE", 2**22)
         want = builder(keypoints, SIZE)
         monkeypatch.setattr(heatmaps_torch, "CELLS_AT_ONCE", 700)
-        check(builder(keypoints, SIZE), want, merge)
+        check(builder(keypoints, SIZE), want, (merge, profile))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -48,6 +48,16 @@ def test_unlabelled_keypoints_are_ignored_inside_the_box_only():
     assert all(torch.equal(fields.paf_weights[0, c] == 0, lost) for c in range(12))
 
 
+@pytest.mark.parametrize("points", [[(12, 12)], [(12, 12), (12, 40)], [(12, 12), (40, 12)]])
+def test_a_box_without_area_holds_no_cell(points):
+    """Not even the cells whose pixels lie on it."""
+    keypoints = torch.zeros(1, 1, toy.num_keypoints, 3)
+    for k, (x, y) in enumerate(points):
+        keypoints[0, 0, k] = torch.tensor([x, y, 2.0])
+    fields = build(mask=MaskSettings(unlabelled_keypoints=True))(keypoints, SIZE)
+    assert (fields.heatmap_weights == 1).all() and (fields.paf_weights == 1).all()
+
+
 def test_occluded_keypoints_can_be_left_out(rng):
     keypoints = crowd(rng, 4)
     hidden = keypoints.copy()
