@@ -1,4 +1,4 @@
-"""Public weights of other projects, turned into checkpoints of ours."""
+"""Convert the published weights of other projects to checkpoints of pafpose."""
 
 from __future__ import annotations
 

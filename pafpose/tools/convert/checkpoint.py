@@ -21,16 +21,16 @@ log = logging.getLogger(__name__)
 def convert(cfg: DictConfig) -> Path:
     """Convert the weights in ``cfg.source``; return the path of the checkpoint, in the run folder.
 
-    Like those of training, it holds tensors and a plain config (skeleton, network, normalisation, decode
-    preset), but no state of an optimiser: training cannot resume from it.
+    Like a checkpoint of training, it holds tensors and a plain config (skeleton, network, normalisation,
+    decode preset). It has no optimiser state, so training cannot resume from it.
     """
     if not cfg.source:
-        raise PafposeError("source is missing: give a file of weights, source=body_pose_model.pth")
+        raise PafposeError("source is missing: name a file of weights, such as source=body_pose_model.pth")
     weights = read_weights(cfg.source)
     name = cfg.format or guess_layout(weights, source=cfg.source)
     if name not in LAYOUTS:
         raise PafposeError(
-            f"format={name}: choose one of {', '.join(LAYOUTS)}, or null to recognise it by its tensors"
+            f"format={name}: choose one of {', '.join(LAYOUTS)}, or null to detect it from the tensors"
         )
     layout = LAYOUTS[name]
     refinements = _refinements(cfg, count_stages(weights, layout))
@@ -64,11 +64,11 @@ def convert(cfg: DictConfig) -> Path:
 
 
 def _refinements(cfg: DictConfig, found: int) -> int:
-    """Return the number of refinement stages to take: ``cfg.refinements``, or all of the file."""
+    """Return the number of refinement stages to convert: ``cfg.refinements``, or all in the file."""
     if cfg.refinements is None:
         return found
     if not found:
-        raise PafposeError("refinements: only lightweight files have refinement stages; leave it out")
+        raise PafposeError("refinements: applies to format=lightweight only; leave this key out")
     if not 0 <= cfg.refinements <= found:
         raise PafposeError(f"refinements={cfg.refinements}: the file has {found} stages; choose 0 to {found}")
     return int(cfg.refinements)

@@ -1,4 +1,4 @@
-"""Reading a public weight file and putting every tensor of it in its place, channels in our order."""
+"""Read a published weight file and map its tensors to our names, with channels in our order."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from pafpose.skeleton import Skeleton
 from pafpose.tools.convert.layouts import LAYOUTS, Layer, Layout
 
 Weights = Mapping[str, Tensor]
-COUNTER = "num_batches_tracked"  # old files lack it, nothing reads it
-OPENPOSE_LAYER = re.compile(r"(?:.*\.)?(M?(?:conv|prelu)\d\w*\.\w+)")  # behind the modules that hold it
+COUNTER = "num_batches_tracked"  # absent from old files, and never used by our networks
+OPENPOSE_LAYER = re.compile(r"(?:.*\.)?(M?(?:conv|prelu)\d\w*\.\w+)")  # a layer, after its modules
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a file, by bare layer names.
+    """Return the tensors of a file by layer name.
 
-    Taken off: a ``state_dict`` around them, ``module.`` before them, and for OpenPose the names of the
-    modules that hold a layer (``model1_1.conv5_1_CPM_L1.weight``), which not every copy has.
+    Unwraps ``state_dict`` and strips the prefix ``module.``. For OpenPose it also strips the names of
+    enclosing modules (``model1_1.conv5_1_CPM_L1.weight``), which differ between copies of the file.
     """
     path = Path(path)
     if not path.is_file():
-        raise PafposeError(f"source={path}: no such file; docs/convert.md says where weights are to be had")
+        raise PafposeError(f"source={path}: no such file; docs/convert.md says where to get the weights")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise PafposeError(
-            f"{path}: cannot be read as tensors alone ({type(error).__name__}: {error}); where you trust it, "
-            "save its state dict anew with torch.save, tensors only"
+            f"{path}: cannot be read as tensors alone ({type(error).__name__}: {error}); if you trust the "
+            "file, load it yourself and save its state dict, tensors only, with torch.save"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
     tensors = {str(k).removeprefix("module."): v for k, v in state.items() if isinstance(v, Tensor)}
     if not tensors:
-        raise PafposeError(f"{path}: holds no tensors by name; give a state dict (a .pth file)")
+        raise PafposeError(f"{path}: contains no tensors by name; give a file with a state dict (.pth)")
     return {OPENPOSE_LAYER.sub(r"\1", name): value for name, value in tensors.items()}
 
 
 def guess_layout(weights: Weights, *, source: str | Path) -> str:
-    """Which of ``LAYOUTS`` a file has, told by its names."""
+    """Return the key in ``LAYOUTS`` that matches the tensor names of a file."""
     for name, layout in LAYOUTS.items():
         if f"{layout.mark}.weight" in weights:
             return name
     raise PafposeError(
-        f"{source}: its {len(weights)} tensors ({', '.join(list(weights)[:3])} ...) are none of "
-        f"{', '.join(LAYOUTS)}; see docs/convert.md for what can be converted"
+        f"{source}: its {len(weights)} tensors ({', '.join(list(weights)[:3])} ...) match none of "
+        f"{', '.join(LAYOUTS)}; docs/convert.md lists the files that can be converted"
     )
 
 
 def count_stages(weights: Weights, layout: Layout) -> int:
-    """How many refining stages a file of varying length has."""
+    """Return the number of refinement stages in the file; 0 if the layout has a fixed number."""
     if not layout.stages:
         return 0
     return len({name.split(".")[1] for name in weights if name.startswith(layout.stages)})
@@ -68,11 +68,11 @@ def convert_weights(
     source: str | Path,
     refinements: int = 0,
 ) -> dict[str, Tensor]:
-    """The state dict of ``network`` from those weights; every tensor is accounted for.
+    """Return the state dict of ``network``, filled from ``weights``; every tensor must be used.
 
-    ``refinements`` are the stages to take of a file of varying length; later ones are left out. Raises
-    ``PafposeError`` that names the tensor, its shape and the expected one when one is missing, of another
-    shape, or has no place.
+    ``refinements`` is the number of refinement stages to convert, for layouts where it varies; later stages
+    are left out. Raises ``PafposeError`` if a tensor is missing, has the wrong shape or has no counterpart;
+    the message names it and its shape.
     """
     own = network.state_dict()
     orders = channel_orders(layout, skeleton)
@@ -92,13 +92,13 @@ def convert_weights(
     missing = sorted(set(own) - set(result))
     if missing:  # the recipe or the layout is wrong, not the file
         raise PafposeError(
-            f"{layout.title}: nothing is said about {', '.join(missing[:5])}; please report it"
+            f"{layout.title}: the layout does not cover {', '.join(missing[:5])}; please report this bug"
         )
     return result
 
 
 def channel_orders(layout: Layout, skeleton: Skeleton) -> dict[str, list[int]]:
-    """For each of our field channels, the file's channel: ``{"heatmaps": (K + 1), "pafs": (2 L)}``."""
+    """Return the file's channel for each of our field channels: ``{"heatmaps": (K + 1), "pafs": (2 L)}``."""
     heatmaps = [layout.keypoints.index(name) for name in skeleton.keypoints]
     pafs: list[int] = []
     for a, b in skeleton.limbs:
@@ -113,14 +113,14 @@ def _take(weights: Weights, name: str, like: Tensor, *, where: str) -> Tensor:
     tensor = weights[name]
     if tensor.shape != like.shape:
         raise PafposeError(
-            f"{where}: has shape {tuple(tensor.shape)}, expected {tuple(like.shape)}; the file is of another "
-            "network (other keypoints, limbs or width)"
+            f"{where}: has shape {tuple(tensor.shape)}, expected {tuple(like.shape)}; the file belongs to "
+            "another network (different keypoints, limbs or width)"
         )
     return tensor.to(like.dtype)
 
 
 def _reorder(tensor: Tensor, kind: str, layer: Layer, orders: Mapping[str, Sequence[int]]) -> Tensor:
-    """Rows of an output layer and columns of a layer that sees fields, in our order."""
+    """Reorder the rows of an output layer, and the columns of a layer whose input includes fields."""
     if layer.gives:
         tensor = tensor[list(orders[layer.gives])]
     if layer.sees and kind == "weight":
@@ -129,7 +129,7 @@ def _reorder(tensor: Tensor, kind: str, layer: Layer, orders: Mapping[str, Seque
 
 
 def _columns(layer: Layer, total: int, orders: Mapping[str, Sequence[int]]) -> list[int]:
-    """For each of our input channels, the file's."""
+    """Return the file's input channel for each of ours."""
     features = total - sum(len(orders[block]) for block in layer.sees if block != "features")
     inside = {"features": range(features), **orders}
     start, begins = 0, {}
@@ -149,5 +149,5 @@ def _refuse_rest(
         names = ", ".join(f"{name} {tuple(weights[name].shape)}" for name in rest[:3])
         raise PafposeError(
             f"{source}: {len(rest)} tensors have no place in {layout.title}: {names}"
-            f"{' ...' if len(rest) > 3 else ''}; the file is of another network"
+            f"{' ...' if len(rest) > 3 else ''}; the file belongs to another network"
         )

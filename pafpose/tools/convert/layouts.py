@@ -1,6 +1,6 @@
-"""What public weight files hold: names of layers, and the order of keypoints and limbs in their channels.
+"""Layouts of published weight files: layer names, and the order of keypoints and limbs in the channels.
 
-Names and shapes are public facts about the files; the weights themselves are neither here nor fetched.
+Only names and orders are listed here. The weights themselves are neither included nor downloaded.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ Pair = tuple[str, str]
 
 
 class Layer(NamedTuple):
-    """One layer under both names; where its channels are fields, which ones and in which order."""
+    """One layer under both names, and the fields among its input and output channels, if any."""
 
-    ours: str  # module of PoseNetwork, such as backbone.trunk.0
+    ours: str  # module in PoseNetwork, such as backbone.trunk.0
     theirs: str  # its name in the file, such as conv1_1
-    gives: str = ""  # heatmaps or pafs, when its outputs are those
-    sees: tuple[str, ...] = ()  # blocks of its input as the file has them: features, heatmaps, pafs
-    wants: tuple[str, ...] = ()  # the same blocks in the order of our network
+    gives: str = ""  # heatmaps or pafs, if the layer outputs them
+    sees: tuple[str, ...] = ()  # input blocks in the file's order: features, heatmaps, pafs
+    wants: tuple[str, ...] = ()  # the same blocks in our network's order
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of file: the recipe of the network it fits, and all of its layers.
+    """One file format: the recipe of its network, and all of its layers.
 
-    ``layers`` takes the number of refining stages, for networks that come in several lengths. ``mark`` is
-    a layer that only this kind has. Heatmap channels follow ``keypoints`` with the background behind them,
-    PAF channels follow ``limbs``, x before y.
+    ``layers`` takes the number of refinement stages, for networks where it varies. ``mark`` is a layer that
+    occurs in this format only. Heatmap channels are in the order of ``keypoints``, with the background last;
+    PAF channels are in the order of ``limbs``, x before y.
     """
 
     title: str
@@ -38,10 +38,10 @@ class Layout:
     keypoints: tuple[str, ...]
     limbs: tuple[Pair, ...]
     layers: Callable[[int], Iterator[Layer]]
-    stages: str = ""  # how names of refining stages begin, where their number varies
+    stages: str = ""  # prefix of the refinement stages, if their number varies
 
 
-# conv1_1 ... conv4_2 among the layers of VGG19, counted as torchvision does
+# conv1_1 to conv4_2: their indices in torchvision's VGG19
 VGG = dict(
     zip(
         ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4", "4_1", "4_2"),

@@ -1,4 +1,4 @@
-"""How well a perfect network could do: ground truth through targets and decoder, and what bounds it."""
+"""Measure what a perfect network could reach: decode the drawn targets, and find what limits their AP."""
 
 from pafpose.tools.oracle.annotated_photos import AnnotatedPhoto, read_annotated_photos
 from pafpose.tools.oracle.bounds import BOUNDS

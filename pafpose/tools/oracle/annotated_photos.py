@@ -1,4 +1,4 @@
-"""Annotated photos in the frame of the network input; no picture is read."""
+"""Annotated photos in pixels of the network input, read from annotation files alone."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ BATCH = 16  # photos whose fields are in memory at once
 
 @dataclass(frozen=True)
 class AnnotatedPhoto:
-    """The drawn people of one photo; keypoints that are no targets have v = 0."""
+    """The people of one photo for whom targets are drawn; keypoints that are not targets have v = 0."""
 
     image_id: int
     keypoints: np.ndarray  # (P, K, 3) float32, photo px
     placed: np.ndarray  # (P, K, 3) float32, input px
     boxes: np.ndarray  # (P, 4) float32, x, y, w, h in input px
-    matrix: np.ndarray  # (2, 3) photo -> input
-    valid: tuple[int, int]  # (height, width) px of the photo's part of the input
-    size: tuple[int, int]  # (height, width) px of the input, multiples of the stride
+    matrix: np.ndarray  # (2, 3) affine, photo px -> input px
+    valid: tuple[int, int]  # (height, width) of the photo inside the input, px
+    size: tuple[int, int]  # (height, width) of the input, px; multiples of the stride
 
 
 def read_annotated_photos(
     data: PoseDataModule, splits: Sequence[str]
 ) -> tuple[list[AnnotatedPhoto], dict[str, Any]]:
-    """The photos of the splits with labelled people to draw, and the COCO ground truth of all photos.
+    """Return the photos with people to draw, and the COCO ground truth of all photos of the splits.
 
-    Photos are numbered anew, from 1, so that the splits of one data set cannot clash. Only annotation
-    files are needed. Raises ``PafposeError`` when one is missing.
+    Image ids are renumbered from 1, so that the splits of one data set cannot clash. Only annotation
+    files are read. Raises ``PafposeError`` if one is missing.
     """
     data.prepare_data()
     scenes: list[AnnotatedPhoto] = []
@@ -53,7 +53,7 @@ def read_annotated_photos(
 
 
 def batches(scenes: Sequence[AnnotatedPhoto]) -> Iterator[list[AnnotatedPhoto]]:
-    """Scenes of equal input size, up to ``BATCH`` at a time."""
+    """Yield batches of up to ``BATCH`` photos with the same input size."""
     by_size: dict[tuple[int, int], list[AnnotatedPhoto]] = defaultdict(list)
     for scene in scenes:
         by_size[scene.size].append(scene)
@@ -63,7 +63,7 @@ def batches(scenes: Sequence[AnnotatedPhoto]) -> Iterator[list[AnnotatedPhoto]]:
 
 
 def stack(people: Sequence[np.ndarray]) -> Tensor:
-    """Arrays ``(P_i, ...)`` as ``(B, max P, ...)``, padded with zeros."""
+    """Stack arrays ``(P_i, ...)`` into ``(B, max P, ...)``, padded with zeros."""
     most = max(len(group) for group in people)
     out = np.zeros((len(people), most, *people[0].shape[1:]), np.float32)
     for row, group in zip(out, people, strict=True):

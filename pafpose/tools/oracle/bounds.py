@@ -1,12 +1,13 @@
-"""What a perfect decoder could make of the choices: each bound allows one more thing to go wrong.
+"""Upper bounds on AP, each of which admits one more source of error than the one before.
 
-- ``topology``: exact keypoints, perfect linking. The limbs whose two ends are labelled split a person into
-  pieces; the graph has no way to join them. A piece of at least ``decode.min_keypoints`` is a detection.
-- ``quantisation``: the same pieces with their keypoints at the peaks that the decoder reads off the maps;
-  keypoints without a peak of their own stay exact.
-- ``peaks``: those without one (neighbours whose Gaussians merged, keypoints dropped) are lost.
+- ``topology``: exact keypoints, perfect grouping. Only limbs with both ends labelled connect keypoints, so a
+  person may fall into pieces that nothing can join. Each piece of at least ``decode.min_keypoints`` keypoints
+  is one detection.
+- ``quantisation``: the same pieces, with each keypoint moved to the decoder's peak; keypoints without a peak
+  of their own stay exact.
+- ``peaks``: keypoints without a peak are lost (merged with a neighbour's, or dropped).
 
-What is left between ``peaks`` and the AP of the decoded fields is grouping.
+The difference between ``peaks`` and the AP of the decoded fields is due to grouping.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ BOUNDS = ("topology", "quantisation", "peaks")
 
 
 def split_people(labelled: np.ndarray, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
-    """The pieces of people ``(P, K)`` bool: their masks ``(N, K)`` bool and the person of each ``(N,)``.
+    """Split people ``(P, K)`` bool into connected pieces: masks ``(N, K)`` bool, person of each ``(N,)``.
 
-    A single keypoint without a limb is a piece of its own; derived keypoints alone are none.
+    A keypoint without limbs is a piece by itself. Pieces with derived keypoints only are left out.
     """
     scored = list(skeleton.scored)
     masks, owners = [], []
@@ -44,9 +45,10 @@ def _components(mask: np.ndarray, limbs: tuple[tuple[int, int], ...]) -> list[np
 
 
 def match_peaks(keypoints: np.ndarray, peaks: list[np.ndarray], *, radius: float) -> np.ndarray:
-    """The peak of each labelled keypoint of ``(P, K, 3)`` as ``(P, K, 2)``; NaN where it has none.
+    """Return the peak of each labelled keypoint ``(P, K, 3)`` as ``(P, K, 2)``; NaN where there is none.
 
-    ``peaks[k]`` is ``(N, 2)``. Nearest pairs first, each peak for one keypoint, none beyond ``radius``.
+    ``peaks[k]`` is ``(N, 2)``. Pairs are matched greedily, nearest first; each peak serves one keypoint, and
+    pairs farther apart than ``radius`` are not matched.
     """
     out = np.full((*keypoints.shape[:2], 2), np.nan, np.float32)
     for k, found in enumerate(peaks):
@@ -65,7 +67,7 @@ def match_peaks(keypoints: np.ndarray, peaks: list[np.ndarray], *, radius: float
 def bounded_people(
     keypoints: np.ndarray, matched: np.ndarray, skeleton: Skeleton, *, min_keypoints: int
 ) -> dict[str, People]:
-    """The detections of every bound for people ``(P, K, 3)`` and their peaks ``(P, K, 2)``, same frame."""
+    """Return the detections of every bound, given people ``(P, K, 3)`` and their peaks ``(P, K, 2)``."""
     labelled = keypoints[..., 2] > 0
     pieces, owners = split_people(labelled, skeleton)
     exact = keypoints[owners, :, :2]
@@ -80,7 +82,7 @@ def bounded_people(
 
 
 def _people(xy: np.ndarray, mask: np.ndarray, min_keypoints: int) -> People:
-    """Pieces as people, the largest surest: of one person's pieces it is the one that counts."""
+    """Turn pieces into people. The score grows with size: COCO matches a person's largest piece first."""
     count = mask.sum(-1)
     keep = count >= min_keypoints
     mask, xy, scores = mask[keep], xy[keep], count[keep] / mask.shape[-1]

@@ -1,4 +1,4 @@
-"""Compute the AP that a perfect network could reach, by decoding drawn targets, and what limits it."""
+"""Compute the AP that a perfect network could reach, by decoding the drawn targets, and what limits it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ LOSSES = (*BOUNDS, "grouping")
 
 
 def oracle(cfg: DictConfig) -> dict[str, float]:
-    """Decode the targets of ``cfg`` and return the flat metrics; write config.yaml and metrics.json.
+    """Decode the targets of ``cfg`` and return its metrics; write config.yaml and metrics.json.
 
-    The metrics are COCO's ten numbers of the decoded fields; ``AP_topology``, ``AP50_topology`` and so on
-    for every bound (``bounds.BOUNDS``); ``loss_topology``, ..., ``loss_grouping``, which add up to 1 - AP;
-    and the AP by crowd level and by keypoint.
+    The metrics are COCO's ten for the decoded fields; ``AP_topology``, ``AP50_topology`` and so on for each
+    bound in ``bounds.BOUNDS``; ``loss_topology`` to ``loss_grouping``, which add up to 1 - AP; and AP by
+    crowd level and by keypoint.
     """
     quiet_known_warnings()
     settings = read_settings(OracleSettings, cfg.oracle, "oracle")
@@ -54,12 +54,12 @@ def oracle(cfg: DictConfig) -> dict[str, float]:
 
 
 def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
-    """Compute the metrics of a config and write nothing."""
+    """Return the metrics of a config without writing files."""
     data = factory.build_datamodule(cfg)
     scenes, truth = read_annotated_photos(data, settings.splits)
     if not scenes:
         raise PafposeError(
-            f"oracle.split={settings.split}: nobody in {data.root} has labelled keypoints of skeleton "
+            f"oracle.split={settings.split}: no person in {data.root} has labelled keypoints of skeleton "
             f"{data.skeleton.name}, so there is nothing to encode; choose another split or data set"
         )
     decoder = factory.build_decoder(cfg)
@@ -80,7 +80,7 @@ def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
 def measure(
     result: OracleResult, truth: Mapping[str, Any], skeleton: Skeleton, *, detail: str = "full"
 ) -> dict[str, float]:
-    """Compute the metrics of the decoded fields and of the bounds; ``detail`` as in ``OracleSettings``."""
+    """Return the metrics of the decoded fields and of the bounds; for ``detail`` see ``OracleSettings``."""
     metrics = coco_ap(result.decoded, truth, skeleton)
     if detail == "total":
         return metrics
@@ -97,14 +97,14 @@ def measure(
 
 
 def print_tables(metrics: Mapping[str, float], title: str) -> None:
-    """Print the bounds, from the loosest to the decoded fields, then the AP by crowd level and keypoint."""
+    """Print the bounds, loosest first, and the decoded fields; then AP by crowd level and by keypoint."""
     table = Table(title=f"a perfect network on {title}", title_justify="left")
     table.add_column("limited by")
     for name in (*COLUMNS, "costs AP"):
         table.add_column(name, justify="right")
     for loss in LOSSES:
         if loss in BOUNDS and f"AP_{loss}" not in metrics:
-            continue  # oracle.detail=total
+            continue  # not computed with oracle.detail=total
         suffix = f"_{loss}" if loss in BOUNDS else ""
         label = loss if loss == LOSSES[0] else f"+ {loss}"
         cost = f"{metrics[f'loss_{loss}']:.3f}" if f"loss_{loss}" in metrics else ""

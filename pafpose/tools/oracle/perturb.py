@@ -1,4 +1,4 @@
-"""What separates a network's fields from perfect ones, in three numbers: keypoints lost, blur, noise."""
+"""Perturb perfect fields to resemble a network's: drop keypoints, blur, add noise."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-DROP, NOISE = 0, 1  # streams of random numbers, so that one does not change with the other
+DROP, NOISE = 0, 1  # separate random streams: changing one perturbation leaves the other as it was
 
 
 def drop_keypoints(keypoints: np.ndarray, share: float, *, seed: int, image_id: int) -> np.ndarray:
-    """A copy of ``(P, K, 3)`` in which each labelled keypoint is unlabelled with probability ``share``.
+    """Return a copy of ``(P, K, 3)`` with each keypoint set to unlabelled with probability ``share``.
 
-    Derived keypoints are dropped by themselves: a network may miss a neck though it sees the shoulders.
-    A larger share drops the same keypoints and more.
+    Derived keypoints are dropped independently: a network may miss the neck but find both shoulders. A larger
+    share drops the same keypoints and others in addition.
     """
     out = keypoints.copy()
     if share:
@@ -25,7 +25,7 @@ def drop_keypoints(keypoints: np.ndarray, share: float, *, seed: int, image_id: 
 
 
 def blur(fields: Tensor, std: float) -> Tensor:
-    """Each map of ``(B, C, h, w)`` under a Gaussian of ``std`` cells; the border's cells are repeated."""
+    """Blur each map of ``(B, C, h, w)`` with a Gaussian of ``std`` cells; borders are replicated."""
     if not std:
         return fields
     radius = math.ceil(3 * std)
@@ -38,7 +38,7 @@ def blur(fields: Tensor, std: float) -> Tensor:
 
 
 def add_noise(fields: Tensor, std: float, *, seed: int, image_id: int) -> Tensor:
-    """``(C, h, w)`` with independent Gaussian noise in every cell; the same pattern at every ``std``."""
+    """Add Gaussian noise to every cell of ``(C, h, w)``; the pattern is the same at every ``std``."""
     if not std:
         return fields
     pattern = _rng(seed, image_id, NOISE).standard_normal(tuple(fields.shape), np.float32)

@@ -1,4 +1,4 @@
-"""Encode, perturb, decode: detections of a perfect network and of every bound."""
+"""Draw, perturb and decode targets: the detections of a perfect network and of every bound."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pafpose.tools.oracle.bounds import BOUNDS, bounded_people, match_peaks
 from pafpose.tools.oracle.perturb import add_noise, blur, drop_keypoints
 from pafpose.tools.oracle.settings import OracleSettings
 
-MATCH_CELLS = 2  # a peak farther than this from every keypoint is nobody's
+MATCH_CELLS = 2  # cells; a peak farther than this from a keypoint is not matched to it
 
 
 @dataclass
 class OracleResult:
-    """COCO detections in photo pixels: of the decoded fields, and of the bounds (when asked for)."""
+    """COCO detections in photo pixels: of the decoded fields and, if requested, of each bound."""
 
     decoded: list[Detection] = field(default_factory=list)
     bounds: dict[str, list[Detection]] = field(default_factory=lambda: {bound: [] for bound in BOUNDS})
@@ -40,7 +40,7 @@ def run_oracle(
     settings: OracleSettings,
     seed: int,
 ) -> OracleResult:
-    """Every scene through ``targets`` and ``decoder``; ``peaks``, of ``peak_decoder``, is for the bounds."""
+    """Draw and decode the targets of every photo; with ``peaks`` (``peak_decoder``), find the bounds too."""
     result = OracleResult()
     for batch in batches(scenes):
         heatmaps, pafs = perturbed_fields(batch, targets, settings=settings, seed=seed)
@@ -60,7 +60,7 @@ def run_oracle(
 def perturbed_fields(
     batch: Sequence[AnnotatedPhoto], targets: TargetBuilder, *, settings: OracleSettings, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Heatmaps and PAFs of scenes of equal size: keypoints dropped, drawn, blurred, noise added."""
+    """Return heatmaps and PAFs of photos of one input size, with drop, blur and noise applied."""
     keypoints = [
         drop_keypoints(scene.placed, settings.drop, seed=seed, image_id=scene.image_id) for scene in batch
     ]
@@ -75,7 +75,7 @@ def perturbed_fields(
 
 
 def peak_decoder(decoder: Decoder, *, heatmap_sigma: float, background: bool) -> Decoder:
-    """A decoder that, shown no PAFs, gives every peak as a person of one keypoint."""
+    """Return a decoder that turns every peak into a person of one keypoint, if given PAFs of zeros."""
     alone = dataclasses.replace(decoder.settings, min_keypoints=1, min_score=0.0, near=0.0)
     return Decoder(
         decoder.skeleton, alone, stride=decoder.stride, heatmap_sigma=heatmap_sigma, background=background
@@ -87,7 +87,7 @@ def _detections(people: People, scene: AnnotatedPhoto, skeleton: Skeleton) -> li
 
 
 def _bounds(scene: AnnotatedPhoto, singles: People, decoder: Decoder) -> dict[str, People]:
-    """Bounds in photo pixels; peaks are told apart in input pixels, where a cell has one size."""
+    """Return the bounds in photo pixels; peaks are matched in input pixels, where all cells have one size."""
     points = singles.keypoints.numpy()
     peaks = [points[points[:, k, 2] > 0, k, :2] for k in range(points.shape[1])]
     matched = match_peaks(scene.placed, peaks, radius=MATCH_CELLS * decoder.stride)

@@ -1,4 +1,4 @@
-"""The keys of ``oracle`` in ``conf/oracle.yaml``, checked when made."""
+"""The keys below ``oracle`` in ``conf/oracle.yaml``, validated on construction."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ DETAILS = ("total", "bounds", "full")
 
 @dataclass(frozen=True)
 class OracleSettings:
-    """What is encoded, and what is done to the fields before they are decoded."""
+    """Which annotations are encoded, how the fields are perturbed, and which metrics are computed."""
 
     split: str = "val"  # train | val | both
-    noise: float = 0.0  # std of Gaussian noise in every cell of every field
-    blur: float = 0.0  # std in input px of a Gaussian over every field
-    drop: float = 0.0  # 0..1, share of the keypoints that the fields lack, with their limbs
-    detail: str = "full"  # total: the ten numbers; bounds: what bounds them too; full: by keypoint and crowd
+    noise: float = 0.0  # standard deviation of the noise added to all fields
+    blur: float = 0.0  # standard deviation of the blur of all fields, input px
+    drop: float = 0.0  # 0..1, share of keypoints missing from the fields, with their limbs
+    detail: str = "full"  # total: COCO's metrics; bounds: and the bounds; full: and AP by keypoint and crowd
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -29,12 +29,12 @@ class OracleSettings:
         for key in ("noise", "blur", "drop"):
             value = getattr(self, key)
             if isinstance(value, bool | str) or value is None or not (0 <= value < math.inf):
-                raise PafposeError(f"oracle.{key}={value!r}: give a number of at least 0; 0 turns it off")
+                raise PafposeError(f"oracle.{key}={value!r}: must be a number >= 0; 0 turns it off")
             object.__setattr__(self, key, float(value))
         if self.drop > 1:
-            raise PafposeError(f"oracle.drop={self.drop}: a share of the keypoints is between 0 and 1")
+            raise PafposeError(f"oracle.drop={self.drop}: must be a share between 0 and 1")
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The annotation files to read."""
+        """The names of the splits to read."""
         return SPLITS[self.split]
