@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -97,7 +98,10 @@ def build(node: Config, **live: Any) -> Any:
     if not node.get("_target_"):
         raise PafposeError(f"no _target_ in {plain(node)}: name the class or function to call")
     settings = plain(node) if OmegaConf.is_config(node) else dict(node)
-    factory: Callable[..., Any] = instantiate(settings, _partial_=True, _convert_="all")
+    try:
+        factory: Callable[..., Any] = instantiate(settings, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        raise PafposeError(f"_target_={node['_target_']} cannot be called: {error}") from error
     return factory(**live)
 
 

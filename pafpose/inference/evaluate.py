@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -19,9 +20,11 @@ from pafpose.fields import Fields
 from pafpose.inference.checkpoint import TrainedNetwork
 from pafpose.inference.people import record_people
 from pafpose.inference.saved_fields import SavedFields, finish_saving, save_photos
-from pafpose.metrics import KeypointAP, only_photos
+from pafpose.metrics import KeypointAP, count_people, only_photos
 from pafpose.metrics.coco_ap import Detection
 from pafpose.skeleton import Skeleton
+
+log = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
@@ -96,6 +99,10 @@ def _score(
     photos, started = metric.photos(), time.perf_counter()
     detections = [detection for found in photos.values() for detection in found]
     metrics = metric.compute(truth, skeleton)
+    annotated = count_people(only_photos(truth, photos), skeleton)
+    if not annotated["all"]:
+        log.warning("nobody is annotated in these %d photos, so AP is undefined", len(photos))
+    metrics |= {f"annotated_{area}": float(count) for area, count in annotated.items()}
     metrics |= {"photos": float(len(photos)), "people": float(len(detections))}
     metrics |= {"seconds_decode": seconds_decode, "seconds_metrics": time.perf_counter() - started}
     return Evaluation(metrics, detections, only_photos(truth, photos))

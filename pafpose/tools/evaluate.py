@@ -16,6 +16,7 @@ from pafpose.errors import PafposeError
 from pafpose.inference.evaluate import Evaluation, evaluate_saved, evaluate_trained
 from pafpose.inference.saved_fields import SavedFields
 from pafpose.inference.trust import refuse_code
+from pafpose.metrics import score_text
 from pafpose.metrics.breakdown import ap_by_crowd, ap_by_keypoint
 from pafpose.metrics.errors import error_report
 from pafpose.runtime.files import write_json
@@ -31,6 +32,7 @@ _TABLE = (
     ("precision", "AP", "AP50", "AP75", "APM", "APL"),
     ("recall", "AR", "AR50", "AR75", "ARM", "ARL"),
 )
+_PEOPLE = ("annotated_all", "annotated_all", "annotated_all", "annotated_medium", "annotated_large")
 # keys that may be typed beside evaluate.fields; saved fields determine the rest
 _FREE = (
     "decode", "evaluate.fields", "evaluate.errors", "evaluate.detail", "paths", "device", "task_name", "tags",
@@ -122,11 +124,12 @@ def _log_time(metrics: Mapping[str, float]) -> None:
 
 
 def print_table(metrics: Mapping[str, float], title: str) -> None:
-    """Print COCO's ten numbers."""
+    """Print COCO's ten numbers and how many annotated people each is about; a dash is undefined."""
     head, *rows = _TABLE
     table = Table(title=title, title_justify="left")
     for name in head:
         table.add_column(name, justify="right" if name else "left")
     for label, *keys in rows:
-        table.add_row(label, *(f"{metrics[key]:.3f}" for key in keys))
+        table.add_row(label, *(score_text(metrics[key]) for key in keys))
+    table.add_row("people", *(f"{metrics[key]:.0f}" for key in _PEOPLE))
     Console().print(table)

@@ -17,6 +17,7 @@ from pafpose.config import Config, build, plain
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import find_checkpoint, load_network
 from pafpose.inference.evaluate import evaluate_trained
+from pafpose.metrics import score_text
 from pafpose.runtime.files import write_json
 from pafpose.runtime.log import print_config, quiet_known_warnings
 from pafpose.runtime.run_status import in_sweep
@@ -164,7 +165,8 @@ def evaluate_best(cfg: DictConfig, trainer: Trainer, folder: Path) -> dict[str, 
 
 def log_result(folder: Path, metrics: dict[str, float]) -> None:
     """Log how good the network is, how long it took and where everything lies."""
-    log.info("AP %.3f  AP50 %.3f  in %.1f minutes", metrics["AP"], metrics["AP50"], metrics["minutes"])
+    ap, ap50 = score_text(metrics["AP"]), score_text(metrics["AP50"])
+    log.info("AP %s  AP50 %s  in %.1f minutes", ap, ap50, metrics["minutes"])
     log.info("run folder   %s", folder)
     log.info("pictures     %s", folder / "images")
     log.info("TensorBoard  tensorboard --logdir %s", folder / "tensorboard")

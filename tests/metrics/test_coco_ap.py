@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from pafpose.metrics.coco_ap import (
     METRICS,
     KeypointAP,
     coco_ap,
+    count_people,
     in_skeleton_order,
     only_photos,
     people_to_coco,
@@ -120,26 +122,39 @@ def test_equals_pycocotools_with_crowds_and_people_without_keypoints(rng, coco18
     expected = pycocotools_stats(path, detections)
     assert 0.1 < expected[0] < 0.9
     scores = coco_ap(detections, truth, coco18)
-    np.testing.assert_allclose(list(scores.values()), np.maximum(expected, 0), atol=1e-12)
+    undefined = np.where(np.asarray(expected) < 0, np.nan, expected)  # pycocotools says -1
+    np.testing.assert_allclose(list(scores.values()), undefined, atol=1e-12)
     quick = coco_ap(detections, truth, coco18, areas=("all",))
     assert quick == {name: scores[name] for name in ("AP", "AP50", "AP75", "AR", "AR50", "AR75")}
 
 
 def test_nothing_found_is_zero_and_silent(rng, coco18, capsys):
     truth = make_truth(rng, coco18)
-    assert coco_ap([], truth, coco18) == KeypointAP().compute(truth, coco18) == dict.fromkeys(METRICS, 0.0)
+    truth["annotations"][0]["area"] = 200.0**2  # the only large person
+    assert coco_ap([], truth, coco18) == dict.fromkeys(METRICS, 0.0)
     assert coco_ap([], truth, coco18, areas=("large",)) == {"APL": 0.0, "ARL": 0.0}
     coco_ap(exact_detections(truth), truth, coco18)
     assert capsys.readouterr().out == ""
 
 
-def test_no_ground_truth_is_zero(rng, coco18):
+def test_numbers_about_nobody_are_undefined(rng, coco18):
     truth = make_truth(rng, coco18)
-    found = exact_detections(truth)
-    assert coco_ap(found, truth | {"annotations": []}, coco18) == dict.fromkeys(METRICS, 0.0)
+    empty = truth | {"annotations": []}
+    for scores in (coco_ap(exact_detections(truth), empty, coco18), coco_ap([], empty, coco18)):
+        assert list(scores) == list(METRICS) and all(map(math.isnan, scores.values()))
+    assert all(map(math.isnan, KeypointAP().compute(truth, coco18).values()))  # no photo was added
     small = make_truth(rng, coco18, size=60)  # nobody is large
     scores = coco_ap(exact_detections(small), small, coco18)
-    assert scores["APL"] == 0 and scores["APM"] == pytest.approx(1)
+    assert math.isnan(scores["APL"]) and scores["APM"] == pytest.approx(1)
+    assert math.isnan(coco_ap([], small, coco18)["ARL"]) and coco_ap([], small, coco18)["ARM"] == 0
+
+
+def test_people_are_counted_as_coco_counts_them(rng, coco18):
+    truth = make_truth(rng, coco18, size=60)
+    counts = count_people(truth, coco18)
+    assert counts["all"] == counts["medium"] > 0 and counts["large"] == 0
+    crowd = truth | {"annotations": [a | {"iscrowd": 1} for a in truth["annotations"]]}
+    assert count_people(crowd, coco18) == {"all": 0, "medium": 0, "large": 0}
 
 
 def test_custom_sigmas_and_keypoint_order(rng, coco18):
