@@ -102,5 +102,5 @@ def test_the_example_of_the_page_runs():
     names: dict = {}
     exec(block, names)
     fields = names["fields"]
-    assert fields.heatmaps.shape == (4, 19, 92, 92) and fields.pafs.shape == (4, 38, 92, 92)
+    assert fields.heatmaps.shape == (4, 19, 46, 46) and fields.pafs.shape == (4, 38, 46, 46)
     assert fields.heatmaps[0, 0].max() > 0.9
