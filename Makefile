@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-all soak lint setup pictures
+.PHONY: help demo test test-all soak lint mutants setup pictures
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,26 @@ lint: $(VENV)/installed ## ruff, mypy and import-linter
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
+
+# The nearest tests of each file that make mutants changes, by the name of its module
+tests_of_geometry = tests/test_geometry.py
+tests_of_fields = tests/test_people_fields.py
+tests_of_skeleton = tests/test_skeleton.py
+tests_of_losses = tests/test_losses.py
+tests_of_inference.people = tests/inference
+tests_of_inference.predictor = tests/inference
+tests_of_inference.evaluate = tests/inference
+tests_of_training.module = tests/training/test_module.py tests/training/test_step.py
+tests_of_training.run = tests/training/test_run.py
+MUTATED = $(patsubst tests_of_%,%,$(filter tests_of_%,$(.VARIABLES)))
+
+mutants: $(MUTATED:%=mutants-%) ## change the code in small ways, list the changes that no test notices (hours)
+
+# A changed test must run again, hence the fresh statistics. One thread a test: many run side by side.
+mutants-%: $(VENV)/installed
+	rm -f mutants/mutmut-stats.json
+	OMP_NUM_THREADS=1 PYTEST_ADDOPTS="-o 'testpaths=$(tests_of_$*)'" $(BIN)/mutmut run 'pafpose.$*.*'
+	@$(BIN)/mutmut results | grep -F 'pafpose.$*.' || echo 'no mutant of pafpose.$* survived'
 
 pictures: $(VENV)/installed ## draw the pictures of docs anew
 	$(BIN)/python -m benchmarks.target_pictures docs/images/targets
