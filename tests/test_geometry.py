@@ -51,6 +51,24 @@ def test_field_size_refuses_what_is_not_a_multiple() -> None:
         geo.field_size((370, 368), 8)
 
 
+@pytest.mark.parametrize("size", [(0, 8), (8, 0), (-8, 8), (8, -8), (12, 8), (8, 12)])
+def test_field_size_wants_positive_multiples(size: tuple[int, int]) -> None:
+    padded = tuple(16 if side == 12 else 8 for side in size)
+    with pytest.raises(PafposeError) as refused:
+        geo.field_size(size, 8)
+    assert str(padded) in str(refused.value)
+
+
+def test_the_smallest_field_is_one_cell() -> None:
+    assert geo.field_size((1, 1), 1) == (1, 1)
+    assert {type(side) for side in geo.field_size((16, 8), 8)} == {int}
+
+
+@pytest.mark.parametrize(("length", "padded"), [(0, 8), (1, 8), (8, 8), (9, 16), (368, 368)])
+def test_lengths_are_padded_up_to_the_stride(length: int, padded: int) -> None:
+    assert geo.pad_to_multiple(length, 8) == padded
+
+
 def test_resize_keeps_corners_and_flip_twice_is_identity() -> None:
     corner = np.array([[-0.5, -0.5], [63.5, 47.5]])
     assert np.allclose(geo.transform_points(geo.resize(2.0), corner), [[-0.5, -0.5], [127.5, 95.5]])
@@ -81,6 +99,24 @@ def test_boxes_move_exactly_by_shifts_quarter_turns_and_mirrors() -> None:
     assert np.allclose(geo.transform_boxes(geo.resize(0.5), box), [4.75, 9.75, 15, 20])
 
 
+def test_boxes_of_small_integers_do_not_overflow() -> None:
+    box = np.array([0, 0, 300, 200], np.int16)
+    assert np.allclose(geo.transform_boxes(geo.rotation(90), box), [-200, 0, 200, 300])
+
+
+def test_boxes_below_a_pixel_scale_too() -> None:
+    moved = geo.transform_boxes(geo.resize(0.5), np.array([3.5, 7.5, 0.2, 0.1]))
+    assert np.allclose(moved, [1.5, 3.5, 0.1, 0.05])
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32])
+def test_keypoints_move_and_keep_their_third_value(dtype: type) -> None:
+    keypoints = np.array([[[10, 20, 2], [0, 5, 0]]], dtype)
+    moved = geo.transform_keypoints(geo.compose(geo.translation(1, 2), geo.resize(2.0, 4.0)), keypoints)
+    assert moved.dtype == np.float64
+    assert np.allclose(moved, [[[21.5, 83.5, 2], [1.5, 23.5, 0]]])
+
+
 def test_a_turn_does_not_make_a_person_larger() -> None:
     """The area is the person's scale (heatmap.scale_by=person); boxes around turned corners grew by 2.7."""
     boxes = np.array([[10.0, 20.0, 30.0, 90.0], [5.0, 5.0, 0.0, 0.0], [5.0, 5.0, 7.0, 0.0]])
@@ -100,6 +136,11 @@ def test_letterbox_keeps_the_aspect(fit: str, expected: tuple[int, int]) -> None
     assert size == expected
     corners = geo.transform_points(matrix, np.array([[-0.5, -0.5], [639.5, 479.5]]))
     assert np.allclose(corners, [[-0.5, -0.5], [size[1] - 0.5, size[0] - 0.5]])
+
+
+def test_letterbox_fits_the_long_side_and_leaves_no_side_empty() -> None:
+    assert geo.letterbox(1000, 2, input_size=100)[1] == (1, 100)
+    assert geo.letterbox(2, 1000, input_size=100)[1] == (100, 1)
 
 
 def test_letterbox_names_the_choices() -> None:
