@@ -1,6 +1,6 @@
-"""The pictures of docs/data.md: ``python -m benchmarks.sample_pictures docs/images/samples``.
+"""Draw the pictures of docs/data.md: ``python -m benchmarks.sample_pictures docs/images/samples``.
 
-One strip for each augmentation preset: the same synthetic people as training sees them, keypoints drawn.
+Each augmentation preset gives one picture: synthetic people as training sees them, with their keypoints.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ SIDE = 138  # px of a panel
 DATA = ("data.train_count=24", "data.val_count=1", "data.picture_size=368")
 
 
-def strip(preset: str) -> np.ndarray:
-    """``COUNT`` training samples of a preset side by side, RGB; a cross where a keypoint is labelled."""
-    by = "image" if preset == "quickstart" else "person"  # as it is meant
+def draw_samples(preset: str) -> np.ndarray:
+    """Return ``COUNT`` training samples of a preset side by side, RGB, with crosses on labelled keypoints."""
+    by = "image" if preset == "quickstart" else "person"  # what the presets are made for
     data = build_datamodule(load_config([*DATA, f"data.sample_by={by}", f"augment={preset}"]))
     data.prepare_data()
     data.setup("fit")
@@ -47,7 +47,7 @@ def _panel(sample: Sample) -> np.ndarray:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw all strips."""
+    """Draw the pictures of all presets."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for preset in PRESETS:
         path = folder / f"augment.{preset}.jpg"
-        cv2.imwrite(str(path), cv2.cvtColor(strip(preset), cv2.COLOR_RGB2BGR))
+        cv2.imwrite(str(path), cv2.cvtColor(draw_samples(preset), cv2.COLOR_RGB2BGR))
         log.info("%s   %d kB", path, path.stat().st_size // 1000)
 
 

@@ -125,6 +125,24 @@ def test_boxes_and_keypoints_of_samples_are_in_one_frame(tmp_path, make_data):
         assert hip == pytest.approx([width - 0.5 - edge, height - 0.5 - edge])
 
 
+def test_ignored_cells_follow_the_picture(tmp_path, make_data):
+    """A crowd is painted white: cells are ignored where the picture is white, whatever has moved it."""
+    photo = np.zeros((H, W, 3), np.uint8)
+    photo[120:330, 300:520] = 255
+    outline = [300, 120, 520, 120, 520, 330, 300, 330]
+    crowd = person({}, box=(300, 120, 220, 210), segmentation=[outline], iscrowd=1)
+    people = [crowd, person(six_points(180, 150), box=(150, 100, 120, 240))]
+    for split in ("train", "val"):
+        write_split(tmp_path, [(photo, people)], suffix="png", split=split)
+    data = make_data(tmp_path, augment={"crop": 128, "shift": 20}, allow_overlap=True)
+    samples = [data.val_dataset[0], *(data.train_dataset[0, seed] for seed in range(20))]
+    for sample in samples:
+        grey = sample.image[0, 4::8, 4::8]
+        white, black = grey == 255, grey == 0
+        assert sample.ignore[white].all() and not sample.ignore[black].any()
+    assert sum(int(sample.ignore.sum()) for sample in samples) > 200
+
+
 def test_a_person_is_centred_and_scaled_to_target_dist(tmp_path, make_data):
     write_split(
         tmp_path,
