@@ -1,4 +1,4 @@
-"""Photos and annotations that are wrong: strict mode stops with file, reason and way out; skip goes on.
+"""Bad photos and annotations: by default an error names file, reason and way out; data.on_error=skip goes on.
 
 Every case runs in this process and in two workers.
 """
@@ -66,7 +66,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_strict_mode_names_file_reason_and_way_out(root, make_data, split, workers):
+def test_by_default_an_unreadable_photo_raises_with_file_reason_and_way_out(root, make_data, split, workers):
     for spoil, reason in UNREADABLE.values() if workers == 0 else [UNREADABLE["truncated"]]:
         path = root / f"{split}2017" / BAD
         kept = path.read_bytes()
@@ -93,7 +93,7 @@ def loader(data: FolderDataModule, split: str) -> list:
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_skip_goes_on_counts_and_tells(root, make_data, caplog, split, workers):
+def test_skipping_replaces_unreadable_photos_and_counts_them(root, make_data, caplog, split, workers):
     for spoil, reason in UNREADABLE.values() if workers == 0 else [UNREADABLE["missing"]]:
         path = root / f"{split}2017" / BAD
         kept = path.read_bytes()
@@ -125,7 +125,7 @@ def test_each_reason_is_logged_once(root, make_data, caplog):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_when_nothing_can_be_read_it_says_so(root, make_data, workers):
+def test_skipping_raises_when_no_photo_can_be_read(root, make_data, workers):
     for path in (root / "train2017").iterdir():
         path.unlink()
     with pytest.raises(PafposeError, match=r"none of the 12 samples in .*train2017 can be read"):
@@ -133,7 +133,7 @@ def test_when_nothing_can_be_read_it_says_so(root, make_data, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_faults_that_nobody_foresaw_name_the_photo(root, make_data, monkeypatch, workers):
+def test_unexpected_errors_name_the_photo(root, make_data, monkeypatch, workers):
     def fail(*_: object, **__: object) -> None:
         raise ValueError("odd")
 
@@ -170,7 +170,7 @@ def test_odd_but_good_photos_are_read(root, make_data, kind):
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1), (300, 20000)])
-def test_tiny_and_endless_photos(tmp_path, make_data, size, suffix):
+def test_tiny_and_very_long_photos(tmp_path, make_data, size, suffix):
     height, width = size
     people = [person(six_points(width / 2, height / 2, min(60, width)), box=(0, 0, width, height))]
     photo = np.full((*size, 3), 200, np.uint8)
@@ -183,7 +183,7 @@ def test_tiny_and_endless_photos(tmp_path, make_data, size, suffix):
         assert max(batch.image.shape[2:]) == 96 and torch.isfinite(batch.keypoints).all()
 
 
-def test_numbers_that_are_none(root, make_data, caplog):
+def test_values_that_are_not_finite_count_as_not_given_when_skipping(root, make_data, caplog):
     def spoil(content: dict) -> None:
         rows = content["annotations"]
         rows[0]["keypoints"][:3] = [float("nan"), 5, 2]
@@ -214,7 +214,7 @@ def test_numbers_that_are_none(root, make_data, caplog):
         (lambda p: p["bbox"].__setitem__(2, float("nan")), r"bbox is \[.*nan"),
     ],
 )
-def test_strict_mode_stops_at_numbers_that_are_none(root, make_data, edit, what):
+def test_by_default_values_that_are_not_finite_raise(root, make_data, edit, what):
     change(root, "train", lambda content: edit(content["annotations"][4]))
     with pytest.raises(
         PafposeError, match=rf"train2017\.json: annotation 5 of image 3: .*{what}.*on_error=skip"
@@ -222,7 +222,7 @@ def test_strict_mode_stops_at_numbers_that_are_none(root, make_data, edit, what)
         make_data(root).setup()
 
 
-def test_what_is_unlabelled_may_be_no_number(root, make_data, caplog):
+def test_unlabelled_keypoints_may_be_nan(root, make_data, caplog):
     change(
         root,
         "train",
@@ -233,7 +233,7 @@ def test_what_is_unlabelled_may_be_no_number(root, make_data, caplog):
 
 
 @pytest.mark.parametrize("box", [[700, 700, 50, 50], [-90, 10, 50, 80], [10, 120, 50, 80]])
-def test_boxes_beyond_the_photo_give_way_to_those_of_the_keypoints(root, make_data, caplog, box):
+def test_keypoints_give_the_box_when_that_of_the_file_is_outside_the_photo(root, make_data, caplog, box):
     change(root, "train", lambda content: content["annotations"][4].update(bbox=box))
     people = make_data(root).train_index
     xy = people.keypoints[4, people.keypoints[4, :, 2] > 0, :2]
@@ -259,8 +259,8 @@ def test_ten_thousand_people_in_one_photo(tmp_path, make_data):
     assert time.perf_counter() - start < 60
 
 
-def test_people_pasted_into_and_out_of_endless_photos(tmp_path, make_data):
-    """Masks and patches as well as the photo itself; a crop never costs what the whole photo would."""
+def test_pasting_into_and_out_of_very_long_photos(tmp_path, make_data):
+    """Masks and background patches of such photos, as well as the photos themselves."""
     outline = [9900.0, 20, 10100, 20, 10100, 280, 9900, 280]
     people = [person(six_points(10000, 150), box=(9900, 20, 200, 260), segmentation=[outline])]
     photo = np.full((300, 20000, 3), 200, np.uint8)
@@ -288,7 +288,7 @@ def test_a_slow_disk_changes_no_sample(root, make_data, monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(*images, strict=True))
 
 
-def test_photos_that_state_no_size_and_cannot_be_opened(root, make_data, caplog):
+def test_unreadable_photos_without_a_stated_size(root, make_data, caplog):
     change(root, "train", lambda c: [image.pop("height") for image in c["images"]])
     (root / "train2017" / BAD).write_bytes(b"")
     with pytest.raises(PafposeError, match=f"{BAD}: cannot read the size"):

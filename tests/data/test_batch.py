@@ -40,6 +40,6 @@ def test_pictures_stay_channels_last():
     assert collate([sample(16, 16, 0, 1)] * 2).image.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_nobody_in_the_whole_batch():
+def test_a_batch_without_people():
     batch = collate([sample(16, 16, 0, 1)])
     assert batch.keypoints.shape == (1, 0, 4, 3) and batch.boxes.shape == (1, 0, 4)

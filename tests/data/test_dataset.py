@@ -1,4 +1,4 @@
-"""Samples: a dot drawn in the photo lands where its keypoint goes, through every path."""
+"""Samples: a dot drawn into the photo lands on its keypoint, on every path through the code."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_boxes_and_keypoints_of_samples_are_in_one_frame(tmp_path, make_data):
 
 
 def test_ignored_cells_follow_the_picture(tmp_path, make_data):
-    """A crowd is painted white: cells are ignored where the picture is white, whatever has moved it."""
+    """A crowd is painted white, so cells are ignored exactly where the moved picture is white."""
     photo = np.zeros((H, W, 3), np.uint8)
     photo[120:330, 300:520] = 255
     outline = [300, 120, 520, 120, 520, 330, 300, 330]
@@ -166,7 +166,7 @@ def test_by_image_the_long_side_fills_the_crop(tmp_path, make_data):
     assert (sample.image[:, :23] == 128).all() and (sample.image[:, 73:] == 128).all()
 
 
-def test_the_seed_decides_and_torch_draws_it(two_splits, make_data):
+def test_samples_depend_on_the_seed_which_torch_draws_by_default(two_splits, make_data):
     data = make_data(two_splits, augment={"photometric": [{"name": "RandomBrightnessContrast", "p": 1.0}]})
     dataset = data.train_dataset
     assert torch.equal(dataset[0, 7].image, dataset[0, 7].image)
@@ -221,14 +221,14 @@ def index_of(index, image_id: int) -> int:
     return int(np.flatnonzero(index.ids == image_id)[0])
 
 
-def test_settings_that_do_not_exist_are_refused(two_splits, coco18, make_data):
+def test_unknown_choices_are_refused(two_splits, coco18, make_data):
     with pytest.raises(PafposeError, match=r"data\.on_error='ignore'"):
         make_data(two_splits, on_error="ignore").setup()
     with pytest.raises(PafposeError, match=r"data\.sample_by='people'"):
         make_data(two_splits, sample_by="people").setup()
 
 
-def test_the_seed_decides_all_augmentations(tmp_path, make_crops):
+def test_all_augmentations_depend_on_the_seed_alone(tmp_path, make_crops):
     write_noise_people(tmp_path)
     everything = {key: {"p": 1.0} for key in ("paste", "occlusion", "cutout", "colour")}
     dataset = make_crops(tmp_path, everything)

@@ -1,4 +1,4 @@
-"""Loaders with and without a Trainer, workers, limits, and complaints about data that is not there."""
+"""Loaders with and without a Trainer, loader processes, limits, and errors about missing data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.data.coco_files import person, six_points, write_split
 COLOUR = {"photometric": [{"name": "RandomBrightnessContrast", "p": 1.0}]}
 
 
-def test_a_missing_root_is_complained_of_in_setup(tmp_path, make_data):
+def test_setup_raises_when_the_root_is_missing(tmp_path, make_data):
     data = make_data(tmp_path / "nowhere")
     with pytest.raises(PafposeError) as error:
         data.setup("fit")
@@ -31,7 +31,7 @@ def test_a_missing_root_is_complained_of_in_setup(tmp_path, make_data):
         assert part in message
 
 
-def test_a_missing_part_is_named(two_splits, make_data):
+def test_a_missing_folder_is_named(two_splits, make_data):
     for path in (two_splits / "val2017").iterdir():
         path.unlink()
     (two_splits / "val2017").rmdir()
@@ -50,7 +50,7 @@ def test_batches_without_a_trainer(two_splits, make_data):
     assert len(data.test_dataloader()) == 1
 
 
-def test_validating_alone_needs_no_training_split(two_splits, make_data):
+def test_validation_alone_needs_no_training_split(two_splits, make_data):
     (two_splits / "annotations" / "person_keypoints_train2017.json").unlink()
     data = make_data(two_splits)
     data.setup("validate")
@@ -69,7 +69,7 @@ def test_limits_take_the_first_photos_by_id(two_splits, make_data):
     assert all(len(a["keypoints"]) == 51 for a in truth["annotations"])
 
 
-def test_the_last_small_batch_goes_unless_it_is_the_only_one(two_splits, make_data):
+def test_a_last_partial_batch_is_left_out_unless_it_is_the_only_one(two_splits, make_data):
     assert [len(b.image) for b in make_data(two_splits, batch_size=4).train_dataloader()] == [4]
     assert [len(b.image) for b in make_data(two_splits, batch_size=99).train_dataloader()] == [6]
 
@@ -107,7 +107,7 @@ def test_an_error_in_a_worker_keeps_its_message(two_splits, make_data):
         list(make_data(two_splits, num_workers=1).train_dataloader())
 
 
-def test_validation_photos_that_are_trained_on_are_refused(two_splits, make_data):
+def test_validation_photos_among_the_training_photos_are_refused(two_splits, make_data):
     both = {"val_images": "train2017", "val_annotations": "annotations/person_keypoints_train2017.json"}
     with pytest.raises(PafposeError, match=r"4 of 4 .*000000000001\.jpg.*allow_overlap"):
         make_data(two_splits, **both).setup()
@@ -115,7 +115,7 @@ def test_validation_photos_that_are_trained_on_are_refused(two_splits, make_data
     make_data(two_splits, **both).setup("validate")
 
 
-def test_a_copy_counts_as_overlap_a_namesake_does_not(two_splits, make_data):
+def test_a_copy_counts_as_overlap_another_photo_of_the_same_name_does_not(two_splits, make_data):
     rng = np.random.default_rng(5)
     image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
     write_split(two_splits, [(image, [])], split="val", first_id=1)  # another 000000000001.jpg
@@ -126,7 +126,7 @@ def test_a_copy_counts_as_overlap_a_namesake_does_not(two_splits, make_data):
         make_data(two_splits).setup()
 
 
-def test_nobody_to_sample_says_the_way_out(tmp_path, make_data):
+def test_an_error_says_what_to_do_when_there_is_nobody_to_sample(tmp_path, make_data):
     photo = np.zeros((64, 64, 3), np.uint8)
     write_split(tmp_path, [(photo, [])])
     write_split(tmp_path, [(photo + 9, [])], split="val")
@@ -148,7 +148,7 @@ def test_bad_settings_are_refused_at_once(tmp_path, make_data, keys, message):
         make_data(tmp_path, **keys)
 
 
-def test_flipping_needs_every_limbs_mirror(tmp_path, make_data):
+def test_flipping_needs_the_mirror_of_every_limb(tmp_path, make_data):
     config = {"name": "s", "keypoints": ["a", "l", "r"], "pairs": [["l", "r"]], "sigmas": [0.1] * 3}
     with pytest.warns(UserWarning, match="no limb reaches"):
         lopsided = Skeleton.from_config(config, limbs=[["a", "l"]])
@@ -157,7 +157,7 @@ def test_flipping_needs_every_limbs_mirror(tmp_path, make_data):
     make_data(tmp_path, skeleton=lopsided, augment={"flip": 0})
 
 
-def test_similar_shapes_are_validated_together(tmp_path, make_data):
+def test_photos_of_similar_shape_share_validation_batches(tmp_path, make_data):
     shapes = [(40, 80), (80, 40), (40, 82), (82, 40)]
     photos = [(np.zeros((*shape, 3), np.uint8), []) for shape in shapes]
     write_split(tmp_path, photos, split="val")

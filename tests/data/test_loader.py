@@ -20,7 +20,7 @@ pytestmark = [
 
 
 class Note(pl.LightningModule):
-    """Trains nothing; notes what each step was given."""
+    """Trains nothing; records what each step was given."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def fit(make_data, root: Path, folder: Path, *, steps: int, workers: int, resume
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_resuming_goes_on_where_it_was(two_splits, make_data, tmp_path, workers) -> None:
+def test_a_resumed_run_sees_the_remaining_batches(two_splits, make_data, tmp_path, workers) -> None:
     whole, _ = fit(make_data, two_splits, tmp_path / "whole", steps=8, workers=workers)
     assert len(whole) == 16 and len(set(whole)) == 16  # two samples a step, each crop its own
     for done in range(1, 8):
@@ -70,8 +70,8 @@ def test_resuming_goes_on_where_it_was(two_splits, make_data, tmp_path, workers)
         assert rest == whole[2 * done :], f"after {done} of 3 batches a pass"
 
 
-def test_a_run_that_ended_can_be_prolonged(two_splits, make_data, tmp_path) -> None:
-    """In the middle of a pass, which Lightning then counts as complete."""
+def test_a_finished_run_can_be_extended(two_splits, make_data, tmp_path) -> None:
+    """It ended in the middle of an epoch, which Lightning counts as complete."""
     whole, _ = fit(make_data, two_splits, tmp_path / "whole", steps=6, workers=0)
     start, trainer = fit(make_data, two_splits, tmp_path / "start", steps=2, workers=0)
     trainer.save_checkpoint(tmp_path / "end.ckpt")
@@ -90,7 +90,7 @@ class Echo(torch.utils.data.Dataset):
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_shares_of_several_processes_go_on_too(rank: int) -> None:
+def test_every_rank_resumes_its_own_share(rank: int) -> None:
     def loader() -> ResumableLoader:
         shared = SeededSampler(12, seed=1, rank=rank, world=2)
         return ResumableLoader(Echo(), batch_size=2, sampler=shared, collate_fn=list)
@@ -109,8 +109,8 @@ def test_shares_of_several_processes_go_on_too(rank: int) -> None:
     assert list(complete) == batches[3:]
 
 
-def test_no_ring_of_references_keeps_workers(two_splits, make_data) -> None:
-    """What the garbage collector finds has lost its queues, and each worker is waited for in vain."""
+def test_workers_end_when_their_loader_is_deleted(two_splits, make_data) -> None:
+    """In a reference cycle they would wait for the garbage collector, which closes their queues first."""
     data = make_data(two_splits, num_workers=1)
     data.setup("fit")
     loader = data.train_dataloader()

@@ -1,4 +1,4 @@
-"""A loader's worker needs no more memory at the end of an epoch than soon after its start."""
+"""The memory of a loader process does not grow during an epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CROP = ["head.stride=8", "data.num_workers=1", "data.batch_size=4"]
 
 
 class Weighed:
-    """Collates, and gives the private memory of the process that did, in MB, with the size of the batch."""
+    """Collates, and returns the private memory of its process in MB and the size of the batch."""
 
     def __call__(self, samples: list) -> tuple[float, int]:
         batch = collate(samples)
@@ -25,7 +25,7 @@ class Weighed:
 
 
 def memory_over_an_epoch(overrides: list[str], *, samples: int) -> np.ndarray:
-    """MB after each batch of one worker."""
+    """Return the memory of one loader process in MB after each batch."""
     data = pafpose.build_datamodule(pafpose.load_config([*CROP, *overrides]))
     data.prepare_data()
     data.setup("fit")

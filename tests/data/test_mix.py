@@ -1,4 +1,4 @@
-"""Several sets in one training: shares by weights, validation by one, no photo trained on and scored."""
+"""Several sets in one training: weights give the shares, one set is validated, overlap is refused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def mix(roots, *more: str):
 
 
 def lights(data) -> list[bool]:
-    """Of the samples of an epoch: which are bright."""
+    """Return which samples of an epoch are bright."""
     images = torch.cat([batch.image for batch in data.train_dataloader()]).float()
     return (images.amax((1, 2, 3)) > 150).tolist()
 
@@ -73,7 +73,7 @@ def test_the_other_set_can_be_validated_and_a_third_added(roots):
     assert data.samples_per_epoch() == {"first": 7, "second": 7, "third": 14}
 
 
-def test_the_second_set_can_be_dropped(roots):
+def test_the_second_set_can_be_removed(roots):
     cfg = pafpose.load_config(
         [
             "data=mix", "~data@data.sets.second", "~data.weights.second", "data@data.sets.first=coco", *SMALL,
@@ -83,7 +83,7 @@ def test_the_second_set_can_be_dropped(roots):
     assert pafpose.build_datamodule(cfg).samples_per_epoch() == {"first": 12}
 
 
-def test_keys_of_a_set_hold_within_its_share(roots):
+def test_keys_of_a_set_apply_within_its_share(roots):
     data = mix(
         roots, "data.sets.second.background_fraction=0.5", "data.sets.first.subset=0.5", "data.batch_size=7"
     )
@@ -164,7 +164,7 @@ def test_share_out_keeps_the_total():
         assert np.abs(np.array(shares) - total * weights / weights.sum()).max() < 1
 
 
-def test_an_epoch_of_groups_visits_each_as_often():
+def test_an_epoch_draws_the_samples_of_a_group_equally_often():
     from pafpose.data.sampling import SampleGroup
 
     sampler = SeededSampler([SampleGroup(0, 10, 10), SampleGroup(10, 4, 6), SampleGroup(14, 0, 0)], seed=0)

@@ -1,4 +1,4 @@
-"""Who is a main person, and the order and seeds of an epoch."""
+"""Main people, subsets and background, and the order and seeds of an epoch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_main_people_by_hand(rows, expected):
     assert main_people(boxes(*rows), np.ones(len(rows), bool)) == expected
 
 
-def test_those_not_eligible_hide_nobody():
+def test_people_who_are_not_eligible_exclude_nobody():
     three = boxes((0, 0, 10, 100), (5, 0, 10, 100), (8, 0, 10, 100))
     assert main_people(three, np.array([False, True, True])) == [1]
 
@@ -97,7 +97,7 @@ def photos_index(tmp_path, coco18, counts):
 
 
 @pytest.mark.parametrize("sample_by", ["person", "image"])
-def test_background_photos_make_their_share_of_an_epoch(tmp_path, coco18, sample_by):
+def test_background_photos_get_their_fraction_of_an_epoch(tmp_path, coco18, sample_by):
     index = photos_index(tmp_path, coco18, [1, 0, 2, 0, 1, 1])
     plain = list_samples(index, coco18, sample_by=sample_by, min_keypoints=1, min_area=0)
     as_they_come, groups = with_background(index, plain, None)
@@ -112,7 +112,7 @@ def test_background_photos_make_their_share_of_an_epoch(tmp_path, coco18, sample
         assert len(empty) == groups[1].per_epoch and len(epoch) - len(empty) == main
 
 
-def test_background_that_is_not_there_or_is_no_share(tmp_path, coco18):
+def test_background_fraction_without_background_or_out_of_range(tmp_path, coco18):
     index = photos_index(tmp_path, coco18, [1, 1])
     samples = list_samples(index, coco18, sample_by="person", min_keypoints=1, min_area=0)
     with pytest.raises(PafposeError, match=r"background_fraction=0\.5: every photo in .* has annotations"):
@@ -123,7 +123,7 @@ def test_background_that_is_not_there_or_is_no_share(tmp_path, coco18):
             with_background(index, samples, fraction)
 
 
-def test_subsets_by_share_grow_and_repeat(tmp_path, coco18):
+def test_smaller_fractions_are_contained_in_larger_ones(tmp_path, coco18):
     index = photos_index(tmp_path, coco18, [1] * 20)
     shares = [set(choose_photos(index, share, seed=0).tolist()) for share in (0.1, 0.25, 0.5, 1.0)]
     assert [len(share) for share in shares] == [2, 5, 10, 20]
@@ -149,7 +149,7 @@ def test_subsets_by_ids_and_by_a_file_of_ids(tmp_path, coco18):
             choose_photos(index, bad, seed=0)
 
 
-def test_selected_photos_keep_all_that_is_theirs(tmp_path, coco18):
+def test_selected_photos_keep_their_people_and_masks(tmp_path, coco18):
     polygon = [[10, 10, 50, 10, 50, 70], [20, 20, 30, 20, 30, 60]]
     image = np.zeros((80, 300, 3), np.uint8)
     people = [
@@ -179,7 +179,7 @@ def test_ranks_share_one_list(world):
         SeededSampler(50, seed=0, rank=0, world=51)
 
 
-def test_lightning_leaves_the_sampler_alone_and_cannot_move_it():
+def test_lightning_neither_replaces_the_sampler_nor_sets_its_epoch():
     sampler = SeededSampler(10, seed=0)
     assert isinstance(sampler, torch.utils.data.DistributedSampler)
     first = list(SeededSampler(10, seed=0))

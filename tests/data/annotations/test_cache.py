@@ -1,4 +1,4 @@
-"""Cached indices: equal to what was read, remade when stale or damaged, never in the way."""
+"""Cached indices equal what was read, and are made again when they are outdated or damaged."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*")) if folder.is_dir() else []
 
 
-def test_the_second_time_nothing_is_read_and_all_is_equal(annotations, coco18):
+def test_the_second_time_the_cache_gives_an_equal_index(annotations, coco18):
     reads: list[int] = []
     first = opened(annotations, coco18, reads=reads)
     second = opened(annotations, coco18, reads=reads)
@@ -72,7 +72,7 @@ def test_the_second_time_nothing_is_read_and_all_is_equal(annotations, coco18):
     assert len(files(annotations.parent / ".pafpose")) == 1
 
 
-def test_another_content_or_skeleton_is_read_anew(annotations, coco18):
+def test_other_contents_and_skeletons_are_read_again(annotations, coco18):
     from pafpose.skeleton import Skeleton
 
     reads: list[int] = []
@@ -165,7 +165,7 @@ opened(pathlib.Path({str(annotations)!r}), Skeleton.from_config(skeleton_config(
     assert [path.suffix for path in files(left.parent)] == [".npz"]
 
 
-def test_where_nothing_can_be_written_the_users_folder_or_none(annotations, coco18, tmp_path, caplog):
+def test_folders_that_cannot_be_written_are_passed_over(annotations, coco18, tmp_path, caplog):
     (annotations.parent / ".pafpose").write_text("a file in the way, as good as a read-only folder")
     reads: list[int] = []
     for _ in range(2):
@@ -180,7 +180,7 @@ def test_where_nothing_can_be_written_the_users_folder_or_none(annotations, coco
     assert sum("no cache can be written" in line for line in caplog.messages) == 1
 
 
-def test_none_a_folder_and_small_files(annotations, coco18, tmp_path, monkeypatch):
+def test_no_cache_a_chosen_folder_and_small_files(annotations, coco18, tmp_path, monkeypatch):
     opened(annotations, coco18, where=None)
     assert not (annotations.parent / ".pafpose").exists()
     opened(annotations, coco18, where=str(tmp_path / "mine"))
@@ -190,7 +190,7 @@ def test_none_a_folder_and_small_files(annotations, coco18, tmp_path, monkeypatc
     assert not (annotations.parent / ".pafpose").exists()
 
 
-def test_sizes_that_the_file_does_not_state_are_never_cached(annotations, coco18):
+def test_an_index_with_sizes_read_from_photos_is_not_cached(annotations, coco18):
     content = json.loads(annotations.read_text())
     del content["images"][0]["width"]
     annotations.write_text(json.dumps(content))
@@ -198,7 +198,7 @@ def test_sizes_that_the_file_does_not_state_are_never_cached(annotations, coco18
     assert not (annotations.parent / ".pafpose").exists()
 
 
-def test_nobody_is_cached_too(tmp_path, coco18):
+def test_an_index_without_people_is_cached_too(tmp_path, coco18):
     file = write_split(tmp_path / "empty", [(np.zeros((8, 8, 3), np.uint8), [])])
     index = read_split(file, file.parent, coco18)
     save(index, tmp_path / "a.0.0.npz")
@@ -223,7 +223,7 @@ print(time.perf_counter() - start, memory() - before)
 
 
 @pytest.mark.slow
-def test_a_set_of_cocos_size_opens_at_once_and_is_small(tmp_path, coco18):
+def test_a_set_of_cocos_size_opens_quickly_and_is_small(tmp_path, coco18):
     """64,115 photos with 262,465 people, 30-point outlines: COCO's training people."""
     rng = np.random.default_rng(0)
     outline = np.stack([np.cos(np.linspace(0, 6.2, 30)), np.sin(np.linspace(0, 6.2, 30))], -1)

@@ -27,7 +27,7 @@ def change(file, edit) -> None:
     file.write_text(json.dumps(content))
 
 
-def test_photos_by_id_people_in_file_order(tmp_path, coco18):
+def test_photos_are_sorted_by_id_people_stay_in_file_order(tmp_path, coco18):
     file = write_split(tmp_path, [(GREY, [person({}, box=BOX)] * n) for n in (2, 0, 3)])
     change(file, lambda c: (c["images"].reverse(), c["annotations"].reverse()))
     index = read(file, coco18)
@@ -41,7 +41,7 @@ def test_photos_by_id_people_in_file_order(tmp_path, coco18):
     assert index.head(3) is index
 
 
-def test_nobody_at_all(tmp_path, coco18):
+def test_nobody(tmp_path, coco18):
     index = read(write_split(tmp_path, [(GREY, []), (GREY, [])]), coco18)
     assert len(index) == 2 and index.keypoints.shape == (0, 18, 3) and index.boxes.shape == (0, 4)
     assert ground_truth(index, coco18)["annotations"] == []
@@ -90,7 +90,7 @@ def test_boxes_move_from_the_files_frame_to_that_of_keypoints_and_back(tmp_path,
     assert [person["bbox"] for person in truth] == [list(whole), list(one_pixel)]
 
 
-def test_numbers_that_are_none_are_unlabelled(tmp_path, coco18):
+def test_keypoints_that_are_not_finite_are_unlabelled(tmp_path, coco18):
     odd = person(six_points(20, 20), box=BOX)
     odd["keypoints"][0] = float("nan")
     odd["keypoints"][5 * 3 + 1] = float("inf")
@@ -127,7 +127,7 @@ def test_unusable_files_say_why(tmp_path, coco18, edit, message):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
-def test_no_json_is_no_annotation_file(tmp_path, coco18, content):
+def test_a_file_without_a_json_mapping_is_refused(tmp_path, coco18, content):
     file = write_split(tmp_path, [(GREY, [])])
     file.write_text(content)
     with pytest.raises(PafposeError, match=r"person_keypoints_train2017\.json"):
@@ -141,7 +141,7 @@ def test_annotations_of_unlisted_images_are_left_out(tmp_path, coco18, caplog):
     assert "left out 1 annotations of images that it does not list" in caplog.text
 
 
-def test_ground_truth_is_the_file_again(coco_mini, coco18):
+def test_ground_truth_repeats_the_file(coco_mini, coco18):
     file = coco_mini / "annotations" / "person_keypoints_val2017.json"
     original = json.loads(file.read_text())
     truth = ground_truth(read_split(file, coco_mini / "val2017", coco18), coco18)
@@ -175,8 +175,8 @@ def test_unicode_names(tmp_path, coco18):
     assert path.name == "été.jpg" and stored_size(path) == (60, 80)
 
 
-def test_habits_of_home_made_files(tmp_path, coco18, caplog):
-    """One category as a mapping, no category_id, digits in quotes, rows of three, ids that stand twice."""
+def test_variations_of_home_made_files_are_accepted(tmp_path, coco18, caplog):
+    """One category as a mapping, no category_id, digits in quotes, rows of three, repeated ids."""
     plain = person(six_points(20, 20), box=BOX)
     rows = {
         "keypoints": np.reshape(plain["keypoints"], (-1, 3)).tolist(),
@@ -198,7 +198,7 @@ def test_habits_of_home_made_files(tmp_path, coco18, caplog):
     assert "ids are not unique" in caplog.text and "left out 1 annotations of categories" in caplog.text
 
 
-def test_keypoints_that_the_file_cannot_have_are_told(tmp_path, caplog):
+def test_keypoints_that_the_file_does_not_name_are_logged(tmp_path, caplog):
     from tests.data.annotations.test_formats import skeleton
 
     read(write_split(tmp_path, [(GREY, [person(six_points(20, 20), box=BOX)])]), skeleton("body25"))

@@ -1,4 +1,4 @@
-"""The same people written in every format come back as the same records; each format's own mistakes."""
+"""The same people written in every format give the same index; errors of each format."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def people(count: int, names: tuple[str, ...], size: tuple[int, int], seed: int 
 
 
 def photos(folder: Path, first: int = 1, suffix: str = "png") -> list[dict]:
-    """Two pictures of noise on disk, and their records."""
+    """Write two pictures of noise; return their entries for a COCO json."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(first)
     records = []
@@ -91,7 +91,7 @@ def build(root: Path, *overrides: str) -> FolderDataModule:
 
 
 def check_batches(data: FolderDataModule, count: int) -> None:
-    """Training and validation batches come out with ``count`` keypoints, ground truth goes to AP."""
+    """Check that batches have ``count`` keypoints and that the ground truth is complete."""
     train, val = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
     assert train.keypoints.shape[2] == val.keypoints.shape[2] == count
     assert (train.keypoints[..., 2] > 0).any() and (val.keypoints[..., 2] > 0).any()
@@ -133,7 +133,7 @@ def yolo_line(person: dict, width: int, height: int, numbers: int) -> str:
     return "0 " + " ".join(f"{value:.6f}" for value in values)
 
 
-def test_yolo_labels_are_cocos_people_again(tmp_path, coco18):
+def test_yolo_labels_give_the_same_people_as_coco(tmp_path, coco18):
     truth = yolo_set(tmp_path / "yolo")
     for split in ("train", "val"):
         folder = tmp_path / "yolo" / "images" / split
@@ -181,7 +181,7 @@ def test_yolo_labels_belong_to_the_upright_photo(tmp_path, coco18):
     assert build(tmp_path, "data=yolo").train_dataset[0].original == SIZES[0]
 
 
-def test_names_of_yolo_keypoints(coco18):
+def test_yolo_keypoint_names(coco18):
     toy, path = skeleton("toy5"), Path("data.yaml")
     own = [toy.keypoints[k] for k in toy.scored]
     flip = [toy.flip_keypoints[k] for k in toy.scored]
@@ -275,7 +275,7 @@ def foot_set(root: Path, *, feet_alone: bool = False) -> dict[str, dict]:
 
 
 @pytest.mark.parametrize("feet_alone", [False, True])
-def test_foot_annotations_join_cocos_people(tmp_path, feet_alone):
+def test_foot_annotations_are_added_to_cocos_people(tmp_path, feet_alone):
     whole = foot_set(tmp_path, feet_alone=feet_alone)
     data = build(tmp_path, "data=coco_foot", "skeleton=body25", "paf.limbs=openpose")
     for split, index in (("train", data.train_index), ("val", data.val_index)):
@@ -331,7 +331,7 @@ def listed(annotations, photos, skeleton):
 '''
 
 
-def test_a_format_of_ones_own(tmp_path, coco18):
+def test_a_reader_of_the_users_own(tmp_path, coco18):
     (tmp_path / "mine.py").write_text(OWN)
     for split, first in (("train", 1), ("val", 11)):
         files = [image["file_name"] for image in photos(tmp_path / split, first)]
@@ -360,7 +360,7 @@ def test_a_format_of_ones_own(tmp_path, coco18):
         ("{}/mine.py:listed", "returned list; a dictionary"),
     ],
 )
-def test_formats_that_are_none(tmp_path, name, message):
+def test_bad_format_names_and_readers(tmp_path, name, message):
     (tmp_path / "mine.py").write_text(OWN)
     with pytest.raises(PafposeError, match=message):
         find_reader(name.format(tmp_path))(tmp_path, tmp_path, None)

@@ -28,7 +28,7 @@ def preset(name: str) -> AugmentSettings:
     return AugmentSettings(**values)
 
 
-def test_the_default_is_the_papers():
+def test_the_default_is_that_of_the_paper():
     settings = preset("default")
     assert settings == AugmentSettings()
     assert (settings.crop, settings.target_dist, settings.scale) == (368, 0.6, (0.5, 1.1))
@@ -70,7 +70,7 @@ def test_draws_fill_their_ranges(rng):
     assert 0.45 < flips.mean() < 0.55
 
 
-def test_scales_and_turns_have_chances_of_their_own(rng):
+def test_scale_and_rotation_have_separate_probabilities(rng):
     draws = [sample_affine(AugmentSettings(scale_p=0.3, rotation_p=0.6, flip=0.1), rng) for _ in range(4000)]
     scaled, turned = (np.array([d.scale != 1 for d in draws]), np.array([d.degrees != 0 for d in draws]))
     assert abs(scaled.mean() - 0.3) < 0.03 and abs(turned.mean() - 0.6) < 0.03
@@ -78,7 +78,7 @@ def test_scales_and_turns_have_chances_of_their_own(rng):
     assert abs(np.mean([d.flip for d in draws]) - 0.1) < 0.02
 
 
-def test_the_seeds_turns_are_normal_clipped_and_rare(rng):
+def test_rotations_of_the_preset_seed_are_normal_clipped_and_rare(rng):
     settings = preset("seed")
     degrees = np.array([sample_affine(settings, rng).degrees for _ in range(4000)])
     turned = degrees[degrees != 0]

@@ -37,7 +37,7 @@ def test_colour_is_one_linear_map_within_its_ranges():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (9, 7), (64, 48)])
-def test_the_colour_matrix_is_the_formula(size):
+def test_the_colour_matrix_follows_the_formula(size):
     """Brightness times contrast about the mean of every eighth row and column; chroma turned in YIQ."""
     rng = np.random.default_rng(1)
     to_yiq = np.array(((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))

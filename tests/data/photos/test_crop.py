@@ -33,7 +33,7 @@ def test_covered_keypoints_are_occluded_the_others_stay():
     assert not crop.ignore.any()
 
 
-def test_who_is_covered_wholly_is_unlabelled_and_the_rest_of_the_box_ignored():
+def test_people_covered_completely_become_unlabelled_and_the_rest_of_the_box_is_ignored():
     crop = make_crop([(10, 8, 2), (30, 40, 2), (50, 50, 0)])
     crop.boxes[0] = (8, 8, 40, 40)
     crop.cover(left_half())
@@ -43,21 +43,21 @@ def test_who_is_covered_wholly_is_unlabelled_and_the_rest_of_the_box_ignored():
     assert set(rows.tolist()) == {1, 2, 3, 4, 5} and set(columns.tolist()) == {4, 5}
 
 
-def test_who_was_not_in_sight_before_does_not_change():
+def test_people_who_were_not_visible_do_not_change():
     hidden, outside = [(10, 10, 1)] * 3, [(-20, 10, 2), (-30, 9, 2), (10, 200, 2)]
     crop = make_crop(hidden, outside)
     crop.cover(left_half(64))
     assert np.array_equal(crop.keypoints, make_crop(hidden, outside).keypoints) and not crop.ignore.any()
 
 
-def test_a_person_in_front_counts_where_others_were_ignored():
+def test_cells_under_an_added_person_count_again():
     crop = make_crop(ignore=True)
     crop.add_person(np.array([(10, 10, 2)] * 3, np.float32), np.array([0, 0, 32, 64.0]), left_half())
     assert crop.keypoints.shape == (1, 3, 3) and crop.boxes.tolist() == [[0, 0, 32, 64]]
     assert not crop.ignore[:, :4].any() and crop.ignore[:, 4:].all()
 
 
-def test_nobody_at_all_is_fine():
+def test_covering_a_crop_without_people():
     crop = make_crop()
     crop.cover(left_half())
     assert crop.keypoints.shape == (0, 3, 3)

@@ -1,4 +1,4 @@
-"""Ignored cells against masks drawn at full resolution, and the rules of who is drawn."""
+"""Ignored cells against masks of full resolution, and the rules of who is drawn and ignored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ H, W = 90, 130
 
 
 def full_mask(annotation: dict, size: tuple[int, int], region: str = "segmentation") -> np.ndarray:
-    """COCO's own rasterisation."""
+    """Return the mask as COCO's own tools draw it."""
     from pycocotools import mask
 
     shape = annotation.get("segmentation")
@@ -62,7 +62,7 @@ def ellipse(x, y, a, b):
 
 
 def runs(mask: np.ndarray) -> list[int]:
-    """Uncompressed COCO counts, the slow way."""
+    """Return COCO's plain run lengths, slowly."""
     counts, value = [0], 0
     for pixel in mask.T.ravel():
         if pixel != value:
@@ -193,7 +193,7 @@ def test_a_box_and_the_polygon_around_it_ignore_the_same_pixels(tmp_path, coco18
     assert np.array_equal(lookup(index, [0], "box"), expected)
 
 
-def test_nobody_ignores_nothing(tmp_path, coco18):
+def test_without_people_nothing_is_ignored(tmp_path, coco18):
     index = index_of(tmp_path, coco18, [])
     roles = flag_people(index, coco18, MaskSettings())
     assert len(roles.drawn) == len(roles.ignored) == 0

@@ -1,4 +1,4 @@
-"""Reading photos of every kind, and saying what is wrong with bad ones."""
+"""Reading photos of every kind, and the errors for bad ones."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_progressive_and_trailing_bytes_are_fine_truncation_is_not(tmp_path, pic
         (b"\x89PNG\r\n", "not a picture"),
     ],
 )
-def test_what_is_no_picture_says_so(tmp_path, content, message):
+def test_files_that_are_not_pictures_are_refused(tmp_path, content, message):
     file = tmp_path / "photo.jpg"
     if content is not None:
         file.write_bytes(content)
@@ -117,7 +117,7 @@ def test_what_is_no_picture_says_so(tmp_path, content, message):
         load_image(file)
 
 
-def test_a_folder_is_no_picture(tmp_path):
+def test_a_folder_is_refused(tmp_path):
     with pytest.raises(PafposeError, match="cannot read the picture"):
         load_image(tmp_path)
 
@@ -134,7 +134,7 @@ def test_odd_sizes_pass(tmp_path, size):
         assert max(valid) == 64 and all(side % 8 == 0 for side in padded.shape[:2])
 
 
-def test_reduction_never_leaves_enlarging_to_do():
+def test_a_reduced_photo_is_never_enlarged_again():
     for scale in np.geomspace(0.02, 3, 50):
         factor = reduction(scale)
         assert factor in (1, 2, 4, 8)

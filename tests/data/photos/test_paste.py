@@ -38,7 +38,7 @@ def test_white_dots_of_pasted_people_lie_on_their_keypoints(tmp_path, make_crops
     assert np.abs(good).max() <= 0.05
 
 
-def test_pasted_people_hide_whom_they_stand_before(tmp_path, make_crops):
+def test_pasted_people_occlude_those_behind_them(tmp_path, make_crops):
     write_noise_people(tmp_path)
     paste = {"p": 1.0, "count": [1, 1], "height": [0.9, 1.1], "apart": [0.5, 0.7]}
     dataset = make_crops(tmp_path, {"paste": paste})
@@ -61,7 +61,7 @@ def test_pasted_people_hide_whom_they_stand_before(tmp_path, make_crops):
     assert hidden > 10
 
 
-def test_a_second_photo_that_cannot_be_read_stops_or_is_done_without(tmp_path, make_crops, caplog):
+def test_an_unreadable_donor_photo_raises_or_is_left_out(tmp_path, make_crops, caplog):
     write_noise_people(tmp_path)
     for n in (2, 3):
         (tmp_path / "train2017" / f"{n:012d}.png").write_bytes(b"")
@@ -75,7 +75,7 @@ def test_a_second_photo_that_cannot_be_read_stops_or_is_done_without(tmp_path, m
     assert lenient.skipped > 5 and "skipped a photo" in caplog.text
 
 
-def test_people_without_masks_cannot_be_pasted_which_is_said(tmp_path, make_crops, caplog):
+def test_a_set_without_masks_is_reported_and_nobody_is_pasted(tmp_path, make_crops, caplog):
     photo = np.zeros((120, 160, 3), np.uint8)
     write_split(tmp_path, [(photo, [person(six_points(30, 30), box=(20, 20, 60, 90))])])
     with caplog.at_level(logging.WARNING):
@@ -84,7 +84,7 @@ def test_people_without_masks_cannot_be_pasted_which_is_said(tmp_path, make_crop
     assert len(dataset[0, 0].keypoints) == 1
 
 
-def test_crowds_of_real_people_stay_sound(coco_mini, make_data):
+def test_all_augmentations_of_real_photos_give_sound_labels(coco_mini, make_data):
     strong = {key: {"p": 1.0} for key in ("paste", "occlusion", "cutout", "colour")}
     data = make_data(coco_mini, augment=strong | {"crop": 368, "shift": 40})
     added = 0
