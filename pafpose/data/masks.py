@@ -23,16 +23,15 @@ def encode_counts(counts: Sequence[int], size: tuple[int, int]) -> bytes:
     return coco_mask.frPyObjects({"size": [height, width], "counts": list(counts)}, height, width)["counts"]
 
 
-def box_mask(box: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return (rows, columns) bool: which pixels have their centre in a box x, y, w, h, the border included.
+def in_box(box: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return which pixels ``x, y``, broadcast together, are in a box x, y, w, h or on its border.
 
-    >>> box_mask(np.array([0.5, 0.0, 2.0, 1.0]), np.arange(4), np.arange(3)).astype(int)
-    array([[0, 1, 1, 0],
-           [0, 1, 1, 0],
-           [0, 0, 0, 0]])
+    >>> in_box(np.array([0.5, 0.0, 2.0, 1.0]), np.arange(4), np.array([[0], [2]]))
+    array([[False,  True,  True, False],
+           [False, False, False, False]])
     """
-    x, y, w, h = box.tolist()
-    return ((rows >= y) & (rows <= y + h))[:, None] & (columns >= x) & (columns <= x + w)
+    left, top, width, height = box.tolist()
+    return (x >= left) & (x <= left + width) & (y >= top) & (y <= top + height)
 
 
 def decode_union(masks: Sequence[bytes], size: tuple[int, int]) -> np.ndarray:
@@ -42,8 +41,6 @@ def decode_union(masks: Sequence[bytes], size: tuple[int, int]) -> np.ndarray:
     array([[0, 1, 0],
            [1, 0, 0]])
     """
-    if not masks:
-        return np.zeros(size, bool)
     union = coco_mask.merge([{"size": size, "counts": counts} for counts in masks])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools 2.0.11 on numpy 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pafpose.data.masks import box_mask
+from pafpose.data.masks import in_box
 from pafpose.geometry import cell_to_mask_px
 
 
@@ -65,7 +65,7 @@ class TrainingCrop:
     def _ignore_box(self, box: np.ndarray, mask: np.ndarray) -> None:
         """Ignore the cells of a box outside the mask."""
         rows, columns = self._cell_pixels()
-        self.ignore |= box_mask(box, columns, rows) & ~self._at_cells(mask)
+        self.ignore |= in_box(box, columns, rows[:, None]) & ~self._at_cells(mask)
 
     def _cell_pixels(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows and the columns of the pixels at which masks are read for the field's cells."""

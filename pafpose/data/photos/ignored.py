@@ -15,7 +15,7 @@ import numpy as np
 
 from pafpose import geometry
 from pafpose.data.annotations.index import PoseIndex, count_labelled
-from pafpose.data.masks import box_mask, decode_union
+from pafpose.data.masks import decode_union, in_box
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
 
@@ -63,34 +63,38 @@ def ignored_cells(
     stride: int,
 ) -> np.ndarray:
     """Return (h, w) bool: the cells that the loss ignores; ``matrix`` maps the photo to the input."""
-    people = index.people(photo)
-    if not mask.outside_image and not flags.ignored[people].any():
+    if not mask.outside_image and not flags.ignored[index.people(photo)].any():
         return np.zeros(cells, bool)
-    region = _region(index, photo, flags.ignored, mask)
-    if mask.protect_labelled and region.any():
-        region &= ~_region(index, photo, flags.protected, mask)
     x, y = _photo_pixels(geometry.invert(matrix), cells, stride)
     height, width = index.size(photo)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    x, y = x[inside], y[inside]
+    ignored = _in_regions(index, photo, flags.ignored, mask, x=x, y=y)
+    if mask.protect_labelled and ignored.any():
+        ignored &= ~_in_regions(index, photo, flags.protected, mask, x=x, y=y)
     out = np.full(cells, mask.outside_image)
-    out[inside] = region[y[inside], x[inside]]
+    out[inside] = ignored
     return out
 
 
-def _region(index: PoseIndex, photo: int, chosen: np.ndarray, mask: MaskSettings) -> np.ndarray:
-    """Return (H, W) bool: the photo pixels in the region of any of the ``chosen`` (M,) people."""
-    people, size = index.people(photo), index.size(photo)
-    rows = np.flatnonzero(chosen[people]) + people.start
-    masks = {m: index.mask(m) for m in rows.tolist() if mask.region == "segmentation"}
-    region = decode_union([rle for rle in masks.values() if rle], size)
-    for m in rows.tolist():
-        if not masks.get(m):
-            region |= box_mask(index.boxes[m], np.arange(size[1]), np.arange(size[0]))
-    return region
+def _in_regions(
+    index: PoseIndex, photo: int, chosen: np.ndarray, mask: MaskSettings, *, x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    """Return which photo pixels ``x, y`` (n,) are in the region of any of the ``chosen`` (M,) people."""
+    people = index.people(photo)
+    rows = (np.flatnonzero(chosen[people]) + people.start).tolist()
+    masks = {m: index.mask(m) if mask.region == "segmentation" else b"" for m in rows}
+    rles = [rle for rle in masks.values() if rle]
+    out = decode_union(rles, index.size(photo))[y, x] if rles else np.zeros(len(x), bool)
+    for m in rows:
+        if not masks[m]:
+            out |= in_box(index.boxes[m], x, y)
+    return out
 
 
-def _photo_pixels(back: np.ndarray, cells: tuple[int, int], stride: int) -> np.ndarray:
-    """Return (2, h, w) column and row of the photo pixel of each cell; ``back`` maps input to photo."""
+def _photo_pixels(back: np.ndarray, cells: tuple[int, int], stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return column and row (h, w) of the photo pixel of each cell; ``back`` maps input to photo."""
     v, u = (geometry.cell_to_mask_px(np.arange(count), stride) for count in cells)
-    points = geometry.transform_points(back, np.stack(np.meshgrid(u, v), -1))
-    return np.moveaxis(np.floor(points + 0.5).astype(np.int64), -1, 0)
+    points = geometry.transform_points(back, np.stack(np.broadcast_arrays(u, v[:, None]), -1))
+    x, y = np.floor(points + 0.5).astype(np.int64).transpose(2, 0, 1)
+    return x, y
