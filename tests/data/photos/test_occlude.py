@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from tests.data.coco_files import write_noise_people
+from tests.data.coco_files import person, six_points, write_noise_people, write_split
 
 
 def test_occluding_patches_lie_on_the_person_and_show_photos_without_people(tmp_path, make_crops):
@@ -36,3 +37,14 @@ def test_cutout_covers_its_share_of_the_crop(tmp_path, make_crops, fill):
         if fill == "grey":
             assert (dataset[0, seed].image[:, changed] == 128).all()
     assert 0.5 * 64**2 < max(areas) <= 64**2
+
+
+@pytest.mark.parametrize("main", [0, 1])
+def test_occluding_patches_lie_on_the_main_person(tmp_path, make_crops, main):
+    photo = np.full((200, 400, 3), 60, np.uint8)
+    people = [person(six_points(60 + 250 * n, 60), box=(40 + 250 * n, 40, 60, 120)) for n in range(2)]
+    write_split(tmp_path, [(photo, people)], suffix="png")
+    occlusion = {"p": 1.0, "count": [9, 9], "size": [0.1, 0.2]}
+    dataset = make_crops(tmp_path, {"occlusion": occlusion, "crop": 512, "target_dist": 0.2})
+    hidden = sum((dataset[main, seed].keypoints[..., 2] == 1).sum(1) for seed in range(10))
+    assert hidden[main] > 10 and hidden[1 - main] == 0

@@ -96,3 +96,21 @@ def test_all_augmentations_of_real_photos_give_sound_labels(coco_mini, make_data
         photo = int(data.train_dataset.samples[item, 0])
         added += len(keypoints) - int(data.train_dataset.flags.drawn[data.train_index.people(photo)].sum())
     assert added > 20
+
+
+def test_pasted_people_stand_as_upright_as_the_crop(tmp_path, make_crops):
+    """The line from nose to left elbow is rotated with the crop, give or take 10 degrees."""
+    write_noise_people(tmp_path)
+    paste = {"p": 1.0, "count": [1, 1], "apart": [1.0, 1.2]}
+    dataset = make_crops(tmp_path, {"paste": paste, "rotation": 90})
+    nose, below = (dataset.skeleton.index(name) for name in ("nose", "left_elbow"))
+    differences, angles = [], []
+    for seed in range(40):
+        keypoints = dataset[0, seed].keypoints.numpy()
+        if len(keypoints) == 2 and (keypoints[:, [nose, below], 2] > 0).all():  # not flipped, not cut off
+            x, y = (keypoints[:, below, :2] - keypoints[:, nose, :2]).T
+            own, pasted = np.degrees(np.arctan2(y, x))
+            angles.append(own)
+            differences.append((pasted - own + 180) % 360 - 180)
+    assert len(differences) > 5 and np.ptp(angles) > 60
+    assert np.abs(differences).max() < 10.1
