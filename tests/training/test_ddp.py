@@ -226,5 +226,5 @@ def test_the_command_line_on_two_processes(launcher: str, tmp_path: Path) -> Non
     for name in ("best", "last"):
         content = torch.load(tmp_path / "run0" / "checkpoints" / f"{name}.ckpt", weights_only=True)
         assert all(torch.isfinite(v).all() for v in content["state_dict"].values())
-    assert [p.parent.name for p in tmp_path.glob("*/metrics.json")] == ["run0"]
-    assert [p.parent.name for p in tmp_path.glob("*/checkpoints")] == ["run0"]
+    for name in ("config.yaml", "metrics.json", "detections.json", "checkpoints"):
+        assert [path.parent.name for path in tmp_path.glob(f"*/{name}")] == ["run0"], name

@@ -109,6 +109,7 @@ def test_training_goes_down_in_every_precision(tmp_path: Path, precision: str, c
     column = rows[0].split(",").index("train/loss")
     losses = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
     assert len(losses) == 30 and losses[-1] < 0.6 * losses[0]
+    assert torch.get_float32_matmul_precision() == "high"
     state = torch.load(out / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     assert not any("_orig_mod" in name for name in state)
     on_cpu, on_gpu = (load_network(out, device=device) for device in ("cpu", "cuda"))
