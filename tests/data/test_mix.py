@@ -14,7 +14,7 @@ from pafpose.data.mix import build_part, share_out
 from pafpose.errors import PafposeError
 from tests.data.coco_files import person, six_points, write_split
 
-SMALL = ["head.stride=8", "augment.crop=64", "data.num_workers=0", "data.batch_size=4"]
+SMALL = ["augment=quickstart", "head.stride=8", "augment.crop=64", "data.num_workers=0", "data.batch_size=4"]
 
 
 @pytest.fixture
