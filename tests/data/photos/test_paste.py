@@ -114,3 +114,19 @@ def test_pasted_people_stand_as_upright_as_the_crop(tmp_path, make_crops):
             differences.append((pasted - own + 180) % 360 - 180)
     assert len(differences) > 5 and np.ptp(angles) > 60
     assert np.abs(differences).max() < 10.1
+
+
+def test_only_labelled_people_are_pasted(tmp_path, make_crops):
+    """Crowds and people without keypoints have masks too, but nothing to learn from."""
+    outline = [60, 40, 140, 40, 140, 200, 60, 200]
+    shape = {"box": (60, 40, 80, 160), "segmentation": [outline]}
+    people = [{}, {"points": six_points(80, 60)}, {"iscrowd": 1}]
+    photos = [
+        (np.full((240, 240, 3), 60, np.uint8), [person(p.pop("points", {}), **shape, **p)]) for p in people
+    ]
+    write_split(tmp_path, photos, suffix="png")
+    paste = {"p": 1.0, "count": [1, 1], "apart": [1.0, 1.2]}
+    dataset = make_crops(tmp_path, {"paste": paste})
+    pasted = [dataset[0, seed].keypoints[1:] for seed in range(20)]
+    assert sum(len(keypoints) for keypoints in pasted) > 5
+    assert all((keypoints[..., 2] > 0).any(1).all() for keypoints in pasted)
