@@ -235,3 +235,18 @@ def test_all_augmentations_depend_on_the_seed_alone(tmp_path, make_crops):
     one, two, other = dataset[0, 3], dataset[0, 3], dataset[0, 4]
     assert torch.equal(one.image, two.image) and torch.equal(one.keypoints, two.keypoints)
     assert not torch.equal(one.image, other.image)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"colour": {"p": 1.0}},
+        {"photometric": [{"name": "ToGray", "p": 1.0}, {"name": "InvertImg", "p": 1.0}]},
+    ],
+)
+def test_colour_changes_reach_the_picture_and_nothing_else(tmp_path, make_crops, change):
+    write_noise_people(tmp_path)
+    plain, changed = make_crops(tmp_path, {})[0, 1], make_crops(tmp_path, change)[0, 1]
+    assert (plain.image != changed.image).float().mean() > 0.5
+    for key in ("keypoints", "boxes", "ignore", "matrix"):
+        assert torch.equal(getattr(plain, key), getattr(changed, key)), key
