@@ -33,9 +33,7 @@ def run(checkpoint, folder, *overrides):
 def test_metrics_detections_and_table(checkpoint, tmp_path, capsys):
     metrics = run(checkpoint, tmp_path)
     written = json.loads((tmp_path / "metrics.json").read_text())
-    assert {
-        key: None if math.isnan(value) else value for key, value in metrics.items()
-    } == written  # NaN: null
+    assert {key: None if math.isnan(value) else value for key, value in metrics.items()} == written
     assert set(METRICS) <= set(metrics) and all(isinstance(value, float) for value in metrics.values())
     assert metrics["photos"] == 2
     assert isinstance(json.loads((tmp_path / "detections.json").read_text()), list)
@@ -61,9 +59,7 @@ def test_known_people_are_found_and_reported_in_detail(tmp_path, monkeypatch, ca
     out = tmp_path / "out"
     metrics = run("RUN", out, "evaluate.detail=full", "evaluate.errors=true")
     written = json.loads((out / "metrics.json").read_text())
-    assert {
-        key: None if math.isnan(value) else value for key, value in metrics.items()
-    } == written  # NaN: null
+    assert {key: None if math.isnan(value) else value for key, value in metrics.items()} == written
     assert (metrics["AP"], metrics["AP_nose"]) == (pytest.approx(1), pytest.approx(1))
     assert (metrics["photos"], metrics["people"], metrics["errors_missed"]) == (3, 3, 0)
     assert OmegaConf.to_container(OmegaConf.load(out / "config.yaml")) == config

@@ -116,7 +116,10 @@ def test_size_missing_from_the_file_is_read_from_the_photo(tmp_path, coco18):
         (lambda c: c["categories"][0].pop("keypoints"), "no category lists its keypoints"),
         (lambda c: c.pop("annotations"), "lacks \\['annotations'\\]"),
         (lambda c: c["annotations"][0]["keypoints"].pop(), "annotation 1: 50 numbers"),
-        (lambda c: c["categories"][0].update(keypoints=["tail"] * 17), "skeleton coco18: none of its"),
+        (
+            lambda c: c["categories"][0].update(keypoints=["tail"] * 17),
+            "skeleton coco18: the data set has none of its",
+        ),
     ],
 )
 def test_unusable_files_say_why(tmp_path, coco18, edit, message):

@@ -82,9 +82,7 @@ def test_plain_people_are_found_again_without_photos(make_root, tmp_path, capsys
     )
     metrics = oracle(cfg)
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert {
-        key: None if math.isnan(value) else value for key, value in metrics.items()
-    } == written  # NaN: null
+    assert {key: None if math.isnan(value) else value for key, value in metrics.items()} == written
     assert metrics["AP"] == pytest.approx(1) and metrics["AR"] == pytest.approx(1)
     assert all(metrics[f"AP_{bound}"] == pytest.approx(1) for bound in BOUNDS)
     assert metrics["AP_left_wrist"] == pytest.approx(1) and metrics["AP_alone"] == pytest.approx(1)
