@@ -15,9 +15,9 @@ from pafpose.errors import PafposeError
 class EMA(WeightAveraging):
     """Average parameters and BatchNorm statistics over about ``1 / (1 - decay)`` steps.
 
-    Validation runs on the average, and checkpoints hold it as their ``state_dict`` with the weights being
-    trained beside it, so that training resumes exactly. The average is updated every ``every_n_steps``, since
-    torch's ``AveragedModel`` waits for the device whenever it is, and after each of the first ones. The decay
+    Validation runs on the average. Checkpoints hold it as their ``state_dict`` and the weights being trained
+    beside it, so that training resumes exactly. The average moves every ``every_n_steps``, and after each of
+    the first so many steps, because every update of torch's ``AveragedModel`` waits for the device. The decay
     of update n is at most ``(1 + n) / (10 + n)``, so that short runs forget their beginning too.
     """
 
