@@ -268,6 +268,13 @@ def test_processes_that_would_start_the_sweep_again_are_refused(
         refuse_ddp_sweep(cfg)
 
 
+def test_training_asks_before_it_starts_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pafpose.training.run.in_sweep", lambda: True)
+    monkeypatch.setattr("pafpose.training.run.build_trainer", lambda *_: pytest.fail("too late to refuse"))
+    with pytest.raises(PafposeError, match="cannot be combined with -m"):
+        run(tmp_path, "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
+
+
 def test_batchnorm_over_processes_on_cpus_is_refused_by_its_key(tmp_path: Path) -> None:
     two = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
     assert build_trainer(tiny_config(tmp_path, "trainer.sync_batchnorm=true", "logger=none"))  # one process
