@@ -174,6 +174,18 @@ def test_who_is_drawn_and_who_is_ignored(tmp_path, coco18):
     assert roles_of(tmp_path, coco18, people, min_keypoints=4, small_people="ignore")[0][1]
 
 
+def test_people_who_are_drawn_and_ignored_do_not_protect_themselves(tmp_path, coco18):
+    few = dict(list(six_points(30, 30).items())[:4])
+    index = index_of(tmp_path, coco18, [person(few, box=(20, 10, 40, 60))])
+    mask = MaskSettings(small_people="both", protect_labelled=True)
+    flags = flag_people(index, coco18, mask)
+    assert flags.drawn[0]
+    cells = ignored_cells(
+        index, 0, flags=flags, mask=mask, matrix=geometry.identity(), cells=index.size(0), stride=1
+    )
+    assert cells.sum() == 40 * 60 and cells[10:70, 20:60].all()
+
+
 def test_the_neck_does_not_count_towards_min_keypoints(tmp_path, coco18):
     points = dict(list(six_points(30, 30).items())[:4])  # both shoulders among them: the neck is a fifth
     roles = roles_of(tmp_path, coco18, [person(points, box=(10, 10, 60, 60))], small_people="ignore")
