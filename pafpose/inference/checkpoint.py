@@ -91,25 +91,31 @@ def choose_device(name: str | torch.device | None) -> torch.device:
 
 
 def load_network(
-    path: str | Path, *, device: str | torch.device = "cpu", trust: bool = False
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    trust: bool = False,
+    config: dict[str, Any] | None = None,
 ) -> TrainedNetwork:
     """Load a checkpoint file, or the best checkpoint of a run folder, in evaluation mode.
 
     Without ``trust=True``, which lets a checkpoint run code of its choice, it may only hold what
-    :func:`refuse_code` allows.
+    :func:`refuse_code` allows. A ``config`` of the caller's takes the place of the checkpoint's own.
     """
     path = find_checkpoint(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        config = checkpoint["hyper_parameters"]["config"]
+        stored = checkpoint["hyper_parameters"]["config"]
         state = checkpoint["state_dict"]
     except Exception as error:
         raise PafposeError(
             f"{path}: not a pafpose checkpoint ({type(error).__name__}: {error}); give one that "
             "scripts/train.py wrote"
         ) from error
-    if not trust:
-        refuse_code(config, path)
+    if config is None:
+        config = stored
+        if not trust:
+            refuse_code(config, path)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
     network = factory.build_network(config)
