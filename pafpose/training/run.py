@@ -20,6 +20,7 @@ from pafpose.inference.checkpoint import find_checkpoint, load_network
 from pafpose.inference.evaluate import evaluate_trained
 from pafpose.metrics import score_text
 from pafpose.runtime.files import write_json, write_whole
+from pafpose.runtime.full_disk import explain_full_disk
 from pafpose.runtime.log import print_config, quiet_known_warnings
 from pafpose.runtime.run_status import in_sweep
 from pafpose.training.callbacks import Announce, ValidateLastStep
@@ -38,9 +39,14 @@ def train(config: Config) -> dict[str, float]:
     Everything is written to ``paths.output_dir``: config.yaml, checkpoints/, tensorboard/, images/,
     detections.json, metrics.json.
     """
-    started = time.monotonic()
     cfg = OmegaConf.create(plain(config))  # resolved once, so that the run folder stays the same
     folder = Path(cfg.paths.output_dir)
+    with explain_full_disk(folder):
+        return _train(cfg, folder)
+
+
+def _train(cfg: DictConfig, folder: Path) -> dict[str, float]:
+    started = time.monotonic()
     refuse_ddp_sweep(cfg)
     warn_about_other_data(cfg)
     quiet_known_warnings()
