@@ -1,4 +1,4 @@
-"""How fast fields become people, on one thread, against a plain numpy decoder: perfect maps with noise."""
+"""Time and AP of the decoder on one thread, against a plain numpy decoder: perfect maps with noise."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import torch
 from benchmarks.decode_crowds import DETECTIONS, _truth
 from benchmarks.targets import REPEATS, SIDE, default_builder, median_ms, real_people
 from pafpose.decode import Decoder, DecodeSettings
-from pafpose.decode.decoder import group_links
-from pafpose.decode.limbs import find_links
-from pafpose.decode.peaks import find_peaks
-from pafpose.decode.sorting import all_finite
+from pafpose.decode.candidates import find_candidates
+from pafpose.decode.decoder import all_finite
+from pafpose.decode.grouping import group_people
+from pafpose.decode.pipeline import locate_peaks
 from pafpose.fields import People
+from pafpose.geometry import cell_to_px
 from pafpose.metrics.coco_ap import coco_ap, people_to_coco
 from pafpose.skeleton import Skeleton
 
@@ -40,13 +41,13 @@ def decode_table(
     stride: int = 8,
     rounds: int = 5,
 ) -> list[dict[str, Any]]:
-    """Milliseconds per photo on one thread, 368 px; rows for real photos and 10, 50, 100 people.
+    """Time photos of 368 px on one thread: rows for real photos and for 10, 50 and 100 people.
 
-    ``coco`` is a folder in COCO's layout: its photos give the row ``real``; without it that row is left
+    ``coco`` is a folder in COCO's layout, whose photos give the row ``real``; without it that row is left
     out. Columns: ``people``, ``found`` (people per photo), ``AP`` and ``numpy_AP`` of the people drawn, of
-    any size, with 100 detections; ``decode_ms``, ``numpy_ms`` and ``x``, how many times faster than numpy.
-    Both take their turn in every round (the decoder five passes over the photos, too quick to time alone)
-    and the median counts: trust the ratio, the milliseconds move with the machine.
+    any size, with 100 detections; ``decode_ms`` and ``numpy_ms`` per photo, and ``x``, their ratio.
+    Both decoders run in every round and the median counts. A pass over the photos is too short to time, so
+    the decoder makes five. Milliseconds vary with the machine and its load; the ratio hardly does.
     """
     rng = np.random.default_rng(0)
     sets = {str(n): [_crowd(rng, n, skeleton) for _ in range(PHOTOS)] for n in (10, 50, 100)}
@@ -65,11 +66,11 @@ def decode_table(
 def growth_table(
     skeleton: Skeleton, *, settings: DecodeSettings | None = None, stride: int = 8, rounds: int = 5
 ) -> list[dict[str, Any]]:
-    """Milliseconds of each step on one thread: 1 to 200 people, and the same people on larger maps.
+    """Time each step on one thread: for 1 to 200 people, and for the same people on larger maps.
 
-    Columns: ``map`` (cells a side), ``people``, ``found``, ``peaks``, ``limb`` candidates that were accepted;
-    then ``read_ms`` (every value looked at once), ``peaks_ms``, ``limbs_ms`` and ``people_ms``. The first
-    grows with the cells, peaks with cells and people, the others with people alone.
+    Columns: ``map`` (cells per side), ``people``, ``found``, ``peaks``, ``limbs`` (accepted candidates); then
+    ``read_ms`` (the check for NaN and infinity), ``peaks_ms``, ``limbs_ms`` and ``people_ms``. The first
+    grows with the cells, the second with cells and people, the others with people alone.
     """
     rng = np.random.default_rng(0)
     decoder = Decoder(skeleton, settings or DecodeSettings(), stride=stride, heatmap_sigma=7)
@@ -84,39 +85,24 @@ def growth_table(
 
 
 def _steps(heat: np.ndarray, paf: np.ndarray, decoder: Decoder, *, rounds: int) -> dict[str, Any]:
-    """The kernels of one photo, timed one by one."""
-    plan, (height, width) = decoder.plan, heat.shape[1:]
-
-    def read() -> bool:
-        return all_finite(heat.reshape(-1).view(np.int32)) and all_finite(paf.reshape(-1).view(np.int32))
-
-    def peaks() -> tuple[np.ndarray, np.ndarray]:
-        return find_peaks(
-            heat, plan.scored.size, height, width, plan.peak_threshold, plan.refine, plan.variance,
-            plan.max_peaks, plan.split_error,
-        )  # fmt: skip
-
-    def limbs() -> tuple[np.ndarray, np.ndarray]:
-        return find_links(
-            paf, height, width, plan.limbs, *found, plan.positions, plan.needed, plan.paf_threshold,
-            plan.length_factor, plan.near, plan.near_score, plan.cubic,
-        )  # fmt: skip
-
-    found = peaks()
-    links = limbs()
+    """Time the steps of one photo."""
+    parameters = decoder.parameters
+    limbs, lines, groups = parameters.groups.limbs, parameters.lines, parameters.groups
+    peaks = locate_peaks(heat, parameters)
+    candidates = find_candidates(paf, peaks, limbs, lines)
     steps: dict[str, Callable[[], Any]] = {
-        "read": read,
-        "peaks": peaks,
-        "limbs": limbs,
-        "people": lambda: group_links(*found, *links, plan),
+        "read": lambda: all_finite(heat) and all_finite(paf),
+        "peaks": lambda: locate_peaks(heat, parameters),
+        "limbs": lambda: find_candidates(paf, peaks, limbs, lines),
+        "people": lambda: group_people(peaks, candidates, groups),
     }
     repeats: dict[str, tuple[Callable[[], Any], int]] = {
         name: (partial(_repeat, call), REPEATS) for name, call in steps.items()
     }
     counts = {
-        "found": len(group_links(*found, *links, plan)[1]),
-        "peaks": len(found[0]),
-        "limbs": len(links[1]),
+        "found": len(group_people(peaks, candidates, groups)[1]),
+        "peaks": len(peaks.points),
+        "limbs": len(candidates.scores),
     }
     return counts | {f"{name}_ms": value for name, value in median_ms(repeats, rounds).items()}
 
@@ -148,14 +134,14 @@ def _row(
 
 
 def _ap(found: list[People], photos: list[np.ndarray], skeleton: Skeleton) -> float:
-    """AP of the people found in photos against those drawn."""
+    """Return the AP of the people found in photos against those drawn."""
     detections = [d for n, people in enumerate(found) for d in people_to_coco(people, n, skeleton)]
     truth = _truth(photos, skeleton, SIDE)
     return coco_ap(detections, truth, skeleton, max_dets=DETECTIONS, areas=("all",))["AP"]
 
 
 def _people(plain: list[tuple[float, dict[int, np.ndarray]]], skeleton: Skeleton) -> People:
-    """What ``plain_decode`` gave, in the form of the decoder's answer."""
+    """Convert the result of ``plain_decode`` to the form of the decoder's."""
     keypoints = np.zeros((len(plain), skeleton.num_keypoints, 3), np.float32)
     for person, (_, points) in zip(keypoints, plain, strict=True):
         for k, xy in points.items():
@@ -173,7 +159,7 @@ def _fields(
 
 
 def _crowd(rng: np.random.Generator, people: int, skeleton: Skeleton, side: int = SIDE) -> np.ndarray:
-    """Standing people far from each other, smaller the more they are; (P, K, 3)."""
+    """Place standing people far from each other ``(P, K, 3)``: the more, the smaller."""
     tall = min(250.0 * side / SIDE, 1.6 * side / np.sqrt(people))
     out = np.zeros((people, skeleton.num_keypoints, 3))
     feet: list[np.ndarray] = []
@@ -193,7 +179,10 @@ def _crowd(rng: np.random.Generator, people: int, skeleton: Skeleton, side: int 
 def plain_decode(
     heatmaps: torch.Tensor, pafs: torch.Tensor, skeleton: Skeleton, *, stride: int
 ) -> list[tuple[float, dict[int, np.ndarray]]]:
-    """The paper's decoder in numpy, with the default constants: score, and keypoint to (x, y) px, of each."""
+    """Decode as the paper says, in numpy with the default constants.
+
+    Returns each person's score, and the position (x, y) in input pixels of each of its keypoints.
+    """
     heat, paf = heatmaps.numpy(), pafs.numpy()
     kinds, points, heights = _plain_peaks(heat[: skeleton.num_keypoints])
     groups: dict[int, list[int]] = {n: [n] for n in range(len(kinds))}
@@ -211,12 +200,12 @@ def plain_decode(
                 totals[p] += totals[q]
             totals[p] += score
     people = [(float(totals[n]), m) for n, m in groups.items() if len(m) >= 3 and totals[n] >= 0.2 * len(m)]
-    places = points * stride + (stride - 1) / 2
+    places = cell_to_px(points, stride)
     return [(score, {int(kinds[n]): places[n] for n in members}) for score, members in people]
 
 
 def _plain_peaks(heat: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Type, (x, y) cells and height of 3x3 maxima, refined by parabolas through logarithms."""
+    """Return type, (x, y) in cells and height of 3x3 maxima, placed by parabolas through logarithms."""
     padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)), constant_values=1e-4)
     height, width = heat.shape[1:]
     around = [padded[:, dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3)]
@@ -235,7 +224,7 @@ def _plain_peaks(heat: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _plain_limbs(
     points: np.ndarray, field: np.ndarray, firsts: np.ndarray, seconds: np.ndarray
 ) -> list[tuple[int, int, float]]:
-    """Accepted pairs of one limb, best first, no peak twice."""
+    """Return the accepted pairs of one limb, best first, no peak twice."""
     height, width = field.shape[1:]
     lines = points[seconds][None] - points[firsts][:, None]
     length = np.maximum(np.linalg.norm(lines, axis=-1), 1e-6)

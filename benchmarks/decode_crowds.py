@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.decode_crowds data=coco_mini data.root=DIR``
 
-AP of real people scaled down and spread over square photos, drawn as perfect fields and decoded
-with 100 detections a photo, for every preset. What is typed holds for all rows (``paf.caps=none``).
+Prints the AP of every preset for real people that are scaled down, spread over square photos and drawn as
+perfect fields, with 100 detections per photo. Overrides such as ``paf.caps=none`` apply to all rows.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ ROWS = (
     "decode=openpose",
 )
 CROWDS = (10, 50, 100)
-PHOTOS = 12  # of each number of people
-DETECTIONS = 100  # of a photo that count; COCO's own 20 would leave most people out
-WHOLE = 13  # scored keypoints that a person of the pool has at least
-PLACES = 12  # tried for each person; that farthest from the others is taken
-AREA = 0.53  # of a box that COCO's outlines of people fill
-SMALLEST = 1025.0  # square px, just above what COCO calls small, whose people do not count
+PHOTOS = 12  # per number of people
+DETECTIONS = 100  # that count per photo; COCO's own 20 would leave most people out
+WHOLE = 13  # scored keypoints that people of the pool have at least
+PLACES = 12  # tried for each person; the one farthest from the others is taken
+AREA = 0.53  # share of its box that a person's outline fills in COCO
+SMALLEST = 1025.0  # square px, just above small in COCO, where people do not count
 
 
 def crowd_ap(cfg: DictConfig, people: int, photos: int = PHOTOS) -> dict[str, float]:
-    """COCO's numbers of ``photos`` crowds under a config's skeleton, targets and decoder."""
+    """Return COCO's numbers for ``photos`` crowds, with a config's skeleton, targets and decoder."""
     targets, decoder = factory.build_targets(cfg), factory.build_decoder(cfg)
     scenes, _ = read_annotated_photos(factory.build_datamodule(cfg), ("train",))
     pool = _pool(scenes, decoder.skeleton)
@@ -62,7 +62,7 @@ def crowd_ap(cfg: DictConfig, people: int, photos: int = PHOTOS) -> dict[str, fl
 
 
 def spread(pool: np.ndarray, people: int, side: int, rng: np.random.Generator) -> np.ndarray:
-    """People ``(P, K, 3)`` of a pool, smaller the more they are, far from each other in ``side`` px."""
+    """Spread people of a pool over ``side`` px, far from each other ``(P, K, 3)``: the more, the smaller."""
     tall = min(0.68 * side, 1.6 * side / np.sqrt(people))
     out = pool[rng.integers(len(pool), size=people)].copy()
     centres: list[np.ndarray] = []

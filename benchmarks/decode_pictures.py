@@ -22,9 +22,9 @@ from pafpose import factory
 from pafpose.config import load_config
 from pafpose.data.photos.images import evaluation_input, load_image
 from pafpose.decode import Decoder
-from pafpose.decode.decoder import group_links
-from pafpose.decode.limbs import find_links
-from pafpose.decode.peaks import find_peaks
+from pafpose.decode.candidates import find_candidates
+from pafpose.decode.grouping import group_people
+from pafpose.decode.pipeline import locate_peaks
 from pafpose.geometry import cell_to_px, px_to_cell, transform_keypoints, transform_points
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.tools.oracle import OracleSettings
@@ -47,27 +47,21 @@ class Steps(NamedTuple):
 
     peaks: np.ndarray  # (N, 3) x, y, height
     starts: np.ndarray  # (K + 1,): peaks starts[k] to starts[k + 1] - 1 are of keypoint k
-    links: np.ndarray  # (M, 3) limb, first and second peak
+    candidates: np.ndarray  # (M, 3) limb, first and second peak
     scores: np.ndarray  # (M,)
     people: np.ndarray  # (P, K, 3)
     person_scores: np.ndarray  # (P,)
 
 
 def decode_steps(decoder: Decoder, heatmaps: np.ndarray, pafs: np.ndarray) -> Steps:
-    """Run the decoder's own kernels one by one on fields ``(K + 1, h, w)`` and ``(2 L, h, w)``."""
-    plan, (height, width) = decoder.plan, heatmaps.shape[1:]
-    peaks, starts = find_peaks(
-        heatmaps, plan.scored.size, height, width, plan.peak_threshold, plan.refine, plan.variance,
-        plan.max_peaks, plan.split_error,
-    )  # fmt: skip
-    links, scores = find_links(
-        pafs, height, width, plan.limbs, peaks, starts, plan.positions, plan.needed, plan.paf_threshold,
-        plan.length_factor, plan.near, plan.near_score, plan.cubic,
-    )  # fmt: skip
-    people, person_scores = group_links(peaks, starts, links, scores, plan)
-    placed = peaks.copy()
-    placed[:, :2] = cell_to_px(peaks[:, :2], plan.stride)
-    return Steps(placed, starts, links, scores, people, person_scores)
+    """Run the decoder's own steps one by one on fields ``(K + 1, h, w)`` and ``(2 L, h, w)``."""
+    parameters = decoder.parameters
+    peaks = locate_peaks(heatmaps, parameters)
+    candidates = find_candidates(pafs, peaks, parameters.groups.limbs, parameters.lines)
+    people, person_scores = group_people(peaks, candidates, parameters.groups)
+    placed = peaks.points.copy()
+    placed[:, :2] = cell_to_px(placed[:, :2], decoder.stride)
+    return Steps(placed, peaks.starts, candidates.ends, candidates.scores, people, person_scores)
 
 
 def limb_samples(
@@ -77,7 +71,7 @@ def limb_samples(
 
     Places ``(n, 2)`` in input pixels, and the field's component along the line ``(n,)``.
     """
-    share = np.sort(decoder.plan.positions)[:, None]
+    share = np.linspace(0, 1, decoder.settings.samples)[:, None]
     spots = first[:2] + share * (second[:2] - first[:2])
     cells = px_to_cell(spots, decoder.stride).astype(np.float32)
     along = (second[:2] - first[:2]) / max(np.linalg.norm(second[:2] - first[:2]), 1e-9)
@@ -96,7 +90,7 @@ def draw_steps(image: np.ndarray, decoder: Decoder, heatmaps: np.ndarray, pafs: 
     peaks, people = (transform_keypoints(matrix, found) for found in (steps.peaks, steps.people))
     limb = skeleton.limbs.index(tuple(skeleton.keypoints.index(name) for name in LIMB))
     first, second = (peaks[steps.starts[k] : steps.starts[k + 1]] for k in skeleton.limbs[limb])
-    accepted = int((steps.links[:, 0] == limb).sum())
+    accepted = int((steps.candidates[:, 0] == limb).sum())
     field = pafs_overlay(big, pafs, limbs=[limb], legend=False, smooth=True)
     names = " - ".join(name.replace("_", " ") for name in LIMB)
     candidates = f"2 Candidates: {names}"
@@ -108,7 +102,7 @@ def draw_steps(image: np.ndarray, decoder: Decoder, heatmaps: np.ndarray, pafs: 
             _scores(field, decoder, pafs, limb, steps, matrix=matrix),
         ),
         Panel(
-            f"4 People: from {len(steps.links)} limbs of all kinds",
+            f"4 People: from {len(steps.candidates)} limbs of all kinds",
             draw_people(big, people, skeleton, scores=steps.person_scores),
         ),
     ]  # fmt: skip
@@ -145,7 +139,7 @@ def _scores(
     a, b = decoder.skeleton.limbs[limb]
     labels: list[tuple[str, np.ndarray]] = []
     scores = {
-        (i, j): s for (of, i, j), s in zip(steps.links.tolist(), steps.scores, strict=True) if of == limb
+        (i, j): s for (of, i, j), s in zip(steps.candidates.tolist(), steps.scores, strict=True) if of == limb
     }
     for i in range(steps.starts[a], steps.starts[a + 1]):
         for j in range(steps.starts[b], steps.starts[b + 1]):
@@ -155,7 +149,7 @@ def _scores(
                 cv2.line(out, fixed_point(start), fixed_point(end), WHITE, 3, cv2.LINE_AA, SHIFT)
                 labels.append((f"{scores[i, j]:.2f}", start + (0.05 + 0.2 * len(labels)) * (end - start)))
             for place, value in zip(transform_points(matrix, samples), values, strict=True):
-                draw_dot(out, place, radius=4, colour=GOOD if value > decoder.plan.paf_threshold else BAD)
+                draw_dot(out, place, radius=4, colour=GOOD if value > decoder.settings.paf_threshold else BAD)
     for text, (x, y) in labels:
         write(out, text, (x + 8, y), size=15)
     return out

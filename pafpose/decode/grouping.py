@@ -1,115 +1,117 @@
-# ruff: noqa: PLR0917 - numba compiles positional calls only
-"""From limbs to people: the best limb first, two groups join unless they own the same kind of keypoint.
+"""From limbs to people: the best limb first, two groups join unless they own the same type of keypoint.
 
-Taking all limbs of all types in one order of score resolves conflicts by score, lets redundant limbs vote
-without ever splitting a person, merges the fragments of one person, and does not depend on the order in
-which limbs are listed.
+All limbs of all types are taken in one order of score. So conflicts are resolved by score, redundant limbs
+vote without ever splitting a person, fragments of one person merge, and the order in which a skeleton lists
+its limbs does not matter.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from pafpose.decode.candidates import Candidates
+from pafpose.decode.matching import match
+from pafpose.decode.peaks import Peaks
 from pafpose.decode.sorting import descending
+from pafpose.decode.union_find import find_root
+from pafpose.geometry import cell_to_px
 from pafpose.runtime.jit import njit
 
 
-@njit
-def find_root(parent: np.ndarray, node: int) -> int:
-    """The group that a peak belongs to; shortens the path on its way."""
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]
-        node = parent[node]
-    return node
+class GroupParameters(NamedTuple):
+    """How limbs become people, as numba takes it."""
+
+    limbs: np.ndarray  # (L, 2) int64: the two types of keypoint
+    scored: np.ndarray  # (K,) bool: which types are not derived from others
+    peak_weight: float
+    matching: int  # a ``Matching``
+    min_keypoints: int
+    min_score: float
+    stride: int
 
 
 @njit
-def _clash(owned: np.ndarray, a: int, b: int) -> bool:
-    """Whether two groups own a keypoint of the same kind."""
-    shared = np.uint64(0)
-    for word in range(owned.shape[1]):
-        shared |= owned[a, word] & owned[b, word]
-    return bool(shared)
+def group_people(
+    peaks: Peaks, candidates: Candidates, parameters: GroupParameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """Match candidates and join peaks along them: people ``(N, K, 3)`` in input pixels, scores ``(N,)``.
 
-
-@njit
-def _join(
-    parent: np.ndarray, owned: np.ndarray, sizes: np.ndarray, totals: np.ndarray, a: int, b: int
-) -> None:
-    """Make two groups one, under the smaller number."""
-    root, child = min(a, b), max(a, b)
-    parent[child] = root
-    sizes[root] += sizes[child]
-    totals[root] += totals[child]
-    for word in range(owned.shape[1]):
-        owned[root, word] |= owned[child, word]
-
-
-@njit
-def group_peaks(
-    peaks: np.ndarray, kinds: np.ndarray, links: np.ndarray, scores: np.ndarray, order: np.ndarray, words: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Join peaks along ``order``: each peak's group (its smallest peak), sizes and totals of groups.
-
-    A total is the sum of the group's peak heights and of the scores of all its limbs.
+    The best person comes first. Groups with fewer keypoints than ``min_keypoints`` or a score per keypoint
+    below ``min_score`` are dropped, and those without a single ``scored`` keypoint: a neck without shoulders
+    is nobody.
     """
-    count = kinds.size
-    parent = np.arange(count)
-    sizes, totals = np.ones(count, np.int64), peaks[:, 2].copy()
-    owned = np.zeros((count, words), np.uint64)
+    scored, stride = parameters.scored, parameters.stride
+    kept = match(candidates, peaks, parameters.limbs, parameters.peak_weight, parameters.matching)
+    kinds = np.empty(len(peaks.points), np.int64)
+    for kind in range(len(scored)):
+        kinds[peaks.starts[kind] : peaks.starts[kind + 1]] = kind
+    groups, sizes, totals = _join_all(peaks.points, kinds, candidates, kept, len(scored))
+    chosen = _choose_groups(groups, sizes, totals, kinds, parameters)
+    rank, people = np.full(len(kinds), -1), np.zeros((len(chosen), len(scored), 3), np.float32)
+    rank[chosen] = np.arange(len(chosen))
+    for i in range(len(kinds)):
+        person = rank[groups[i]]
+        if person >= 0:
+            people[person, kinds[i], 0] = cell_to_px(peaks.points[i, 0], stride)
+            people[person, kinds[i], 1] = cell_to_px(peaks.points[i, 1], stride)
+            people[person, kinds[i], 2] = peaks.points[i, 2]
+    return people, totals[chosen].astype(np.float32)
+
+
+@njit
+def _choose_groups(
+    groups: np.ndarray, sizes: np.ndarray, totals: np.ndarray, kinds: np.ndarray, parameters: GroupParameters
+) -> np.ndarray:
+    """Return the groups that are people, best first."""
+    real = np.zeros(len(kinds), np.bool_)
+    for i in range(len(kinds)):
+        real[groups[i]] |= parameters.scored[kinds[i]]
+    chosen, count = np.empty(len(kinds), np.int64), 0
+    for i in range(len(kinds)):
+        enough = sizes[i] >= parameters.min_keypoints and totals[i] >= parameters.min_score * sizes[i]
+        chosen[count] = i
+        count += int(groups[i] == i and real[i] and enough)
+    chosen = chosen[:count]
+    return chosen[descending(totals[chosen])]
+
+
+@njit
+def _join_all(
+    points: np.ndarray, kinds: np.ndarray, candidates: Candidates, kept: np.ndarray, num_keypoints: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Join peaks along the candidates ``kept``, in this order.
+
+    Returns each peak's group, which is the number of its first peak, and there the group's size and score,
+    the sum of its peak heights and of the scores of all its limbs.
+    """
+    count = len(kinds)
+    parent, sizes, totals = np.arange(count), np.ones(count, np.int64), points[:, 2].copy()
+    owned = np.zeros((count, num_keypoints), np.bool_)  # which types of keypoints a group has
     for i in range(count):
-        owned[i, kinds[i] // 64] = np.uint64(1) << np.uint64(kinds[i] % 64)
-    for i in order:
-        a, b = find_root(parent, links[i, 1]), find_root(parent, links[i, 2])
+        owned[i, kinds[i]] = True
+    for n in kept:
+        a, b = find_root(parent, candidates.ends[n, 1]), find_root(parent, candidates.ends[n, 2])
         if a != b:
             if _clash(owned, a, b):
                 continue
-            _join(parent, owned, sizes, totals, a, b)
-        totals[min(a, b)] += scores[i]
+            a, b = min(a, b), max(a, b)
+            parent[b] = a
+            sizes[a] += sizes[b]
+            totals[a] += totals[b]
+            for kind in range(num_keypoints):
+                owned[a, kind] |= owned[b, kind]
+        totals[a] += candidates.scores[n]
     for i in range(count):
         parent[i] = find_root(parent, i)
     return parent, sizes, totals
 
 
 @njit
-def collect_people(
-    peaks: np.ndarray,
-    kinds: np.ndarray,
-    groups: np.ndarray,
-    sizes: np.ndarray,
-    totals: np.ndarray,
-    scored: np.ndarray,
-    min_keypoints: int,
-    min_score: float,
-    stride: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Groups that are big and sure enough as ``(N, K, 3)`` input pixels and ``(N,)`` scores, best first.
-
-    A group of derived keypoints alone (a neck without shoulders) is nobody.
-    """
-    count = kinds.size
-    real = np.zeros(count, np.bool_)
-    for i in range(count):
-        real[groups[i]] |= scored[kinds[i]]
-    roots = np.empty(count, np.int64)
-    n = 0
-    for i in range(count):
-        if groups[i] == i and real[i] and sizes[i] >= min_keypoints and totals[i] >= min_score * sizes[i]:
-            roots[n] = i
-            n += 1
-    order = descending(totals[roots[:n]])
-    person = np.full(count, -1, np.int64)
-    result = np.zeros((n, scored.size, 3), np.float32)
-    scores = np.empty(n, np.float32)
-    for rank in range(n):
-        root = roots[order[rank]]
-        person[root] = rank
-        scores[rank] = totals[root]
-    centre = (stride - 1) / 2.0
-    for i in range(count):
-        rank = person[groups[i]]
-        if rank >= 0:
-            result[rank, kinds[i], 0] = peaks[i, 0] * stride + centre
-            result[rank, kinds[i], 1] = peaks[i, 1] * stride + centre
-            result[rank, kinds[i], 2] = peaks[i, 2]
-    return result, scores
+def _clash(owned: np.ndarray, a: int, b: int) -> bool:
+    """Whether two groups own a keypoint of the same type."""
+    for kind in range(owned.shape[1]):  # noqa: SIM110 - numba has no any() of a generator
+        if owned[a, kind] and owned[b, kind]:
+            return True
+    return False

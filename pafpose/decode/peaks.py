@@ -1,148 +1,197 @@
 # ruff: noqa: PLR0917 - numba compiles positional calls only
-"""Peaks of heatmaps, in cells: 3x3 maxima, the strongest of each type, refined below the cell.
+"""Peaks of heatmaps: 3x3 maxima, the highest of each keypoint type, placed between the cells.
 
-A Gaussian of ``sigma`` cells has the logarithm ``-d^2 / (2 sigma^2)``: along an axis it is a parabola whose
-second difference is ``-1 / sigma^2`` everywhere. Three neighbouring cells therefore give its top exactly,
-and two do when sigma is known, which serves at the border and where another peak covers one side.
+All coordinates are in cells. The logarithm of a Gaussian of ``sigma`` cells is ``-d^2 / (2 sigma^2)``: along
+an axis it is a parabola whose second difference is ``-1 / sigma^2`` everywhere. So three neighbouring cells
+give its top exactly. Two cells do when sigma is known, which helps at the border and where another peak
+covers one side.
 """
 
 from __future__ import annotations
 
 import math
+from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
-from pafpose.decode.overlap import DOUBT, FAINT, MISFIT, misfit, resolve
-from pafpose.decode.sorting import descending, middle
+from pafpose.decode.sorting import descending, lower_median
 from pafpose.runtime.jit import njit
 
-REFINE = {"none": 0, "quadratic": 1, "log_quadratic": 2}
-_TINY = 1e-3  # of the peak: what lies below says nothing about its shape
-_FLAT = 0.03  # by this fraction flatter than the known Gaussian, another peak may reach over one side
-_CLEAN = 0.1  # a side whose curvature is within this fraction of the Gaussian's belongs to one peak only
-_ENOUGH = 8  # peaks whose widths have a meaningful median
-_WIDER, _WIDEST = 1.1, 2.5  # the variances, relative to the known one, that peaks are taken to have
-_PLATEAU = 1.0 - 1e-6
-_REACH = 1.0  # cells that a peak may lie beyond a border
+_TINY = 1e-3  # share of the peak below which a cell says nothing about its shape
+_FLAT = 0.03  # a peak flatter than the known Gaussian by this share may have a neighbour on one side
+_CLEAN = 0.1  # a side whose curvature is within this share of the Gaussian's belongs to one peak only
+_ENOUGH = 8  # peaks whose median width means something
+_WIDER, _WIDEST = 1.1, 2.5  # measured variances count from 1.1 times the known one on, up to 2.5 times
+_PLATEAU = 1.0 - 1e-6  # a peak whose neighbours are this close to it has no width
+_REACH = 1.0  # cells that a peak may lie beyond the border
+
+
+class Refine(IntEnum):
+    """``decode.refine``: where between the cells a peak lies."""
+
+    none = 0  # at the centre of its cell
+    quadratic = 1  # at the top of parabolas through the cells beside it
+    log_quadratic = 2  # the same with their logarithms: exact for a Gaussian
+
+
+class Peaks(NamedTuple):
+    """Peaks of one picture, ordered by keypoint type."""
+
+    points: np.ndarray  # (N, 3) float64: column, row (cells), height
+    starts: np.ndarray  # (K + 1,) int64: type k has the rows from starts[k] to starts[k + 1]
+
+
+class PeakParameters(NamedTuple):
+    """What counts as a peak and how it is placed, as numba takes it."""
+
+    threshold: float
+    max_peaks: int  # of each type
+    refine: int  # a ``Refine``
+    variance: float  # of the targets' Gaussians, cells squared
 
 
 @njit
-def _is_peak(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> bool:
-    """Whether a cell tops its 3x3 neighbourhood; of equal cells the first in reading order does."""
+def find_peaks(heatmaps: np.ndarray, parameters: PeakParameters) -> tuple[Peaks, np.ndarray, float]:
+    """Find the peaks of heatmaps ``(K, h, w)``, contiguous float32 without a background channel.
+
+    Of each type the ``max_peaks`` highest are kept, in reading order. Returns the peaks, the row and column
+    ``(N, 2)`` of their cells, and the variance that they have in this picture.
+    """
+    cells, starts = _find_maxima(heatmaps, parameters.threshold, parameters.max_peaks)
+    variance = _picture_variance(heatmaps, cells, starts, parameters.variance)
+    points = np.empty((len(cells), 3))
+    for k in range(len(heatmaps)):
+        plane = heatmaps[k]
+        for n in range(starts[k], starts[k + 1]):
+            points[n] = place_peak(plane, cells[n, 0], cells[n, 1], parameters.refine, variance)
+    return Peaks(points, starts), cells, variance
+
+
+@njit
+def _find_maxima(heatmaps: np.ndarray, threshold: float, max_peaks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and column ``(N, 2)`` of the maxima, in reading order, and where the types start."""
+    kinds, rows, cols = heatmaps.shape
+    low = np.float32(threshold)
+    most = kinds * ((rows + 1) // 2) * ((cols + 1) // 2)  # maxima are never neighbours
+    cells = np.empty((most, 2), np.int64)
+    starts, count = np.zeros(kinds + 1, np.int64), 0
+    for k in range(kinds):
+        plane = heatmaps[k]
+        for y in range(rows):
+            above, tops = False, 0
+            for x in range(cols):  # without leaving early: this loop runs on vectors, and most rows have none
+                above |= plane[y, x] > low
+            if not above:
+                continue
+            up, down, first = max(y - 1, 0), min(y + 1, rows - 1), y == 0
+            for x in range(cols):
+                value = plane[y, x]
+                tops += int((value > low) & ((value > plane[up, x]) | first) & (value >= plane[down, x]))
+            if tops == 0:
+                continue
+            left = low
+            for x in range(cols):
+                value, right = plane[y, x], plane[y, min(x + 1, cols - 1)]
+                if value > max(low, left) and value >= right and _is_maximum(plane, y, x):
+                    cells[count, 0], cells[count, 1] = y, x
+                    count += 1
+                left = value
+        if count - starts[k] > max_peaks:
+            _keep_highest(plane, cells[starts[k] : count], max_peaks)
+            count = starts[k] + max_peaks
+        starts[k + 1] = count
+    return cells[:count].copy(), starts
+
+
+@njit
+def _is_maximum(plane: np.ndarray, y: int, x: int) -> bool:
+    """Whether no cell of the 3x3 around is higher; of equal cells the first in reading order counts."""
     value = plane[y, x]
-    left, right = x > 0, x < cols - 1
-    if (left and plane[y, x - 1] >= value) or (right and plane[y, x + 1] > value):
-        return False
-    if y > 0:
-        if plane[y - 1, x] >= value:
-            return False
-        if (left and plane[y - 1, x - 1] >= value) or (right and plane[y - 1, x + 1] >= value):
-            return False
-    if y < rows - 1:
-        if plane[y + 1, x] > value:
-            return False
-        if (left and plane[y + 1, x - 1] > value) or (right and plane[y + 1, x + 1] > value):
-            return False
+    for i in range(max(y - 1, 0), min(y + 2, plane.shape[0])):
+        for j in range(max(x - 1, 0), min(x + 2, plane.shape[1])):
+            earlier = i < y or (i == y and j < x)
+            if plane[i, j] > value or (plane[i, j] == value and earlier):
+                return False
     return True
 
 
 @njit
-def _flag(flat: np.ndarray, area: int, width: int, rows: int, threshold: float, flags: np.ndarray) -> None:
-    """Mark cells above the threshold and not below their upper and lower neighbours, in all maps at once.
+def _keep_highest(plane: np.ndarray, cells: np.ndarray, limit: int) -> None:
+    """Move the ``limit`` highest cells of one type to the front, in their order; of equal ones the first."""
+    heights = np.empty(len(cells))
+    for n in range(len(cells)):
+        heights[n] = plane[cells[n, 0], cells[n, 1]]
+    keep, kept = np.zeros(len(cells), np.bool_), 0
+    keep[descending(heights)[:limit]] = True
+    for n in range(len(cells)):
+        cells[kept] = cells[n]
+        kept += int(keep[n])
 
-    One pass without branches, which runs in vector registers; few cells are left. The first and the last row
-    of a map have no such neighbour on one side, so there the threshold alone decides.
+
+@njit
+def _picture_variance(heatmaps: np.ndarray, cells: np.ndarray, starts: np.ndarray, known: float) -> float:
+    """Return the variance of a picture's peaks: the known one, or their median where that is wider.
+
+    Networks blur what they are unsure of, and the known width would then misplace peaks.
     """
-    low, size = np.float32(threshold), flags.size
-    if size > 2 * width:
-        above, value, below = flat[: size - 2 * width], flat[width : size - width], flat[2 * width : size]
-        inner = flags[width : size - width]
-        for i in range(value.size):
-            inner[i] = np.uint8((value[i] > max(low, above[i])) & (value[i] >= below[i]))
-    for start in range(0, size, area):
-        for y in (0, rows - 1):
-            row, marks = flat[start + y * width :], flags[start + y * width :]
-            for i in range(width):
-                marks[i] = row[i] > low
+    found, count = np.empty(len(cells)), 0
+    for k in range(len(heatmaps)):
+        plane = heatmaps[k]
+        for n in range(starts[k], starts[k + 1]):
+            found[count] = _variance(plane, cells[n, 0], cells[n, 1])
+            count += int(found[count] > 0.0)
+    if count < _ENOUGH:
+        return known
+    median = lower_median(found[:count])
+    return min(median, _WIDEST * known) if median > _WIDER * known else known
 
 
 @njit
-def _marked(flags: np.ndarray, words: np.ndarray, marks: np.ndarray) -> int:
-    """Write where ``flags`` (0 or 1) are set; how many are. ``words`` are the same in steps of 8."""
-    count = 0
-    for word in range(words.size):
-        if words[word] != 0:
-            for i in range(8 * word, 8 * word + 8):
-                marks[count] = i
-                count += flags[i]
-    return count
+def _variance(plane: np.ndarray, y: int, x: int) -> float:
+    """Return the variance of the Gaussian through a peak and its four neighbours; -1 where there is none."""
+    if not (0 < y < plane.shape[0] - 1 and 0 < x < plane.shape[1] - 1):
+        return -1.0
+    centre = np.float64(plane[y, x])
+    left, right = np.float64(plane[y, x - 1]), np.float64(plane[y, x + 1])
+    above, below = np.float64(plane[y - 1, x]), np.float64(plane[y + 1, x])
+    if min(left, right, above, below) <= _TINY * centre:
+        return -1.0
+    product = (left / centre) * (right / centre) * (above / centre) * (below / centre)
+    return -2.0 / math.log(product) if product < _PLATEAU else -1.0
 
 
 @njit
-def _tops(plane: np.ndarray, cell: int, width: int) -> bool:
-    """``_is_peak`` for a cell, a place in the flat map, that has eight neighbours: without branches."""
-    value, up, down = plane[cell], cell - width, cell + width
-    before = (
-        (plane[up - 1] < value) & (plane[up] < value) & (plane[up + 1] < value) & (plane[cell - 1] < value)
-    )
-    after = (plane[down - 1] <= value) & (plane[down] <= value) & (plane[down + 1] <= value)
-    return before & after & (plane[cell - 1] < value) & (plane[cell + 1] <= value)
+def place_peak(plane: np.ndarray, y: int, x: int, refine: int, variance: float) -> tuple[float, float, float]:
+    """Return column, row and height of the peak at a cell."""
+    centre = np.float64(plane[y, x])
+    if refine == Refine.none:
+        return float(x), float(y), centre
+    left, right = _value(plane, y, x - 1), _value(plane, y, x + 1)
+    above, below = _value(plane, y - 1, x), _value(plane, y + 1, x)
+    if refine == Refine.quadratic:
+        dx, rise_x = _quadratic(left, centre, right)
+        dy, rise_y = _quadratic(above, centre, below)
+        return x + dx, y + dy, centre + rise_x + rise_y
+    left2, right2 = _value(plane, y, x - 2), _value(plane, y, x + 2)
+    above2, below2 = _value(plane, y - 2, x), _value(plane, y + 2, x)
+    dx, rise_x = _log_quadratic(left2, left, centre, right, right2, variance)
+    dy, rise_y = _log_quadratic(above2, above, centre, below, below2, variance)
+    height = centre * math.exp(min(rise_x + rise_y, 1.0))
+    return x + dx, y + dy, min(height, max(centre, 1.0))
 
 
 @njit
-def _scan(
-    heatmaps: np.ndarray, marks: np.ndarray, rows: int, cols: int, cells: np.ndarray, starts: np.ndarray
-) -> None:
-    """Write those of the marked cells that are peaks, see ``_place``, and where the maps start among them.
-
-    ``marks`` are places in the flat heatmaps, in order.
-    """
-    flat, width = heatmaps.ravel(), heatmaps.shape[2]
-    area = heatmaps.shape[1] * width
-    k = count = begin = 0
-    for cell in marks:
-        while cell >= begin + area:
-            k, begin = k + 1, begin + area
-            starts[k] = count
-        y = (cell - begin) // width
-        x = cell - begin - y * width
-        cells[count] = (y << 32) | x
-        if 0 < y < rows - 1 and 0 < x < cols - 1:
-            count += int(_tops(flat, cell, width))
-        elif y < rows and x < cols:
-            count += int(_is_peak(heatmaps[k], y, x, rows, cols))
-    starts[k + 1 :] = count
-
-
-@njit(inline=True)
-def _place(cell: int) -> tuple[int, int]:
-    """Row and column of a cell: one number ``y * 2^32 + x``, which is taken apart without dividing."""
-    return cell >> 32, cell & 0xFFFFFFFF
-
-
-@njit
-def strongest(plane: np.ndarray, cells: np.ndarray, limit: int) -> np.ndarray:
-    """The ``limit`` highest of some cells, in their order; of equal ones the first."""
-    values = np.empty(cells.size)
-    for i in range(cells.size):
-        values[i] = plane[_place(cells[i])]
-    keep = np.zeros(cells.size, np.bool_)
-    for i in descending(values)[:limit]:
-        keep[i] = True
-    return cells[keep]
-
-
-@njit
-def _at(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
-    """A cell's value, or -1 outside the field."""
-    if 0 <= y < rows and 0 <= x < cols:
+def _value(plane: np.ndarray, y: int, x: int) -> float:
+    """Return the value of a cell, -1 outside the map."""
+    if 0 <= y < plane.shape[0] and 0 <= x < plane.shape[1]:
         return np.float64(plane[y, x])
     return -1.0
 
 
 @njit
 def _quadratic(before: float, centre: float, after: float) -> tuple[float, float]:
-    """Offset and rise of the parabola through three values; 0, 0 at borders and on plateaus."""
+    """Return offset and rise of the parabola through three values; 0, 0 at borders and on plateaus."""
     bend = before - 2.0 * centre + after
     if before < 0.0 or after < 0.0 or bend > -1e-9:
         return 0.0, 0.0
@@ -152,7 +201,10 @@ def _quadratic(before: float, centre: float, after: float) -> tuple[float, float
 
 @njit
 def _one_sided(drop: float, variance: float) -> tuple[float, float]:
-    """Offset towards the other side, and log rise, from the log drop to one neighbour of a known Gaussian."""
+    """Return offset and log rise of a known Gaussian's top, away from one neighbour.
+
+    ``drop`` is how much lower the neighbour's logarithm is.
+    """
     offset = min(max(variance * drop - 0.5, -_REACH), _REACH)
     return offset, 0.5 * offset * offset / variance
 
@@ -161,11 +213,10 @@ def _one_sided(drop: float, variance: float) -> tuple[float, float]:
 def _log_quadratic(  # noqa: PLR0911 - cases of the border and of neighbours
     before2: float, before: float, centre: float, after: float, after2: float, variance: float
 ) -> tuple[float, float]:
-    """Offset and log rise of a Gaussian's top from five values along an axis (-1 = outside the field).
+    """Return offset and log rise of a Gaussian's top from five values along an axis (-1: outside the map).
 
-    The three middle values decide, whatever the width. One side alone does where the other is cut by the
-    border, or where the middle is flatter than a Gaussian of the known variance while one side is not:
-    then another peak reaches over the other side.
+    The three middle values decide, whatever the width. One side alone does at the border, and where the
+    middle is flatter than the known Gaussian while one side is not: another peak covers the other side.
     """
     tiny = _TINY * centre
     if before <= tiny and after <= tiny:
@@ -190,188 +241,3 @@ def _log_quadratic(  # noqa: PLR0911 - cases of the border and of neighbours
         return 0.0, 0.0
     offset = 0.5 * (drop1 - drop0) / bend
     return offset, -0.25 * (drop1 - drop0) * offset
-
-
-@njit
-def refine(
-    plane: np.ndarray, y: int, x: int, rows: int, cols: int, mode: int, variance: float
-) -> tuple[float, float, float]:
-    """Column, row (in cells, fractional) and height of the peak at a cell; ``variance`` in cells squared."""
-    centre = np.float64(plane[y, x])
-    if mode == 0:
-        return float(x), float(y), centre
-    left, right = _at(plane, y, x - 1, rows, cols), _at(plane, y, x + 1, rows, cols)
-    above, below = _at(plane, y - 1, x, rows, cols), _at(plane, y + 1, x, rows, cols)
-    if mode == 1:
-        dx, rise_x = _quadratic(left, centre, right)
-        dy, rise_y = _quadratic(above, centre, below)
-        return x + dx, y + dy, centre + rise_x + rise_y
-    left2, right2 = _at(plane, y, x - 2, rows, cols), _at(plane, y, x + 2, rows, cols)
-    above2, below2 = _at(plane, y - 2, x, rows, cols), _at(plane, y + 2, x, rows, cols)
-    dx, rise_x = _log_quadratic(left2, left, centre, right, right2, variance)
-    dy, rise_y = _log_quadratic(above2, above, centre, below, below2, variance)
-    height = centre * math.exp(min(rise_x + rise_y, 1.0))
-    return x + dx, y + dy, min(height, max(centre, 1.0))
-
-
-@njit
-def _split(
-    plane: np.ndarray,
-    cells: np.ndarray,
-    rows: int,
-    cols: int,
-    peaks: np.ndarray,
-    misfits: np.ndarray,
-    variance: float,
-    error: float,
-    tolerance: float,
-) -> int:
-    """Correct peaks that another one distorts, and add those hidden beside them; how many there are then.
-
-    Peaks that one Gaussian gives to ``tolerance`` are left alone. A first round corrects, so that the
-    second, which may add, knows the neighbours well.
-    """
-    total = cells.size
-    if total == 0 or misfits.max() <= tolerance:
-        return total
-    odd = np.flatnonzero(misfits > tolerance)
-    found = np.empty((2, 3))
-    bend = math.exp(-0.5 / variance)
-    for second in range(2):
-        known = peaks[: cells.size].copy()
-        for i in odd:
-            y, x = _place(cells[i])
-            if second and misfit(plane, y, x, rows, cols, known[i], variance, bend) <= tolerance:
-                continue
-            number = resolve(plane, y, x, rows, cols, known, i, variance, error, 1 + second, found)
-            if number == 1:
-                peaks[i] = found[0]
-            elif number == 2:
-                peaks[i], peaks[total] = found[0], found[1]
-                total += 1
-    return total
-
-
-@njit
-def _all_misfits(
-    heatmaps: np.ndarray, cells: np.ndarray, starts: np.ndarray, rows: int, cols: int, peaks: np.ndarray,
-    variance: float, error: float,
-) -> tuple[np.ndarray, float]:  # fmt: skip
-    """How badly one Gaussian gives each peak, and the misfit from which a peak is odd.
-
-    Noise and what a network is unsure of distort all peaks of a picture, and two Gaussians explain such a
-    distortion as well as a real neighbour. So a peak is odd only next to the picture's other peaks.
-    """
-    misfits, clear = np.empty(cells.size), np.empty(cells.size)
-    bend = math.exp(-0.5 / variance)
-    n = 0
-    for k in range(starts.size - 1):
-        for i in range(starts[k], starts[k + 1]):
-            y, x = _place(cells[i])
-            misfits[i] = misfit(heatmaps[k], y, x, rows, cols, peaks[i], variance, bend)
-            if heatmaps[k, y, x] >= FAINT:
-                clear[n] = misfits[i]
-                n += 1
-    usual = middle(clear[:n]) if n >= _ENOUGH else 0.0
-    return misfits, max(MISFIT * error, DOUBT * usual)
-
-
-@njit
-def _width(plane: np.ndarray, y: int, x: int, rows: int, cols: int) -> float:
-    """Variance (cells squared) of the Gaussian through a peak and its four neighbours; -1 at borders."""
-    if not (0 < y < rows - 1 and 0 < x < cols - 1):
-        return -1.0
-    centre = np.float64(plane[y, x])
-    left, right = np.float64(plane[y, x - 1]), np.float64(plane[y, x + 1])
-    above, below = np.float64(plane[y - 1, x]), np.float64(plane[y + 1, x])
-    if min(left, right, above, below) <= _TINY * centre:
-        return -1.0
-    product = (left / centre) * (right / centre) * (above / centre) * (below / centre)
-    return -2.0 / math.log(product) if product < _PLATEAU else -1.0
-
-
-@njit
-def seen_variance(
-    heatmaps: np.ndarray, cells: np.ndarray, starts: np.ndarray, rows: int, cols: int, variance: float
-) -> float:
-    """The variance that the peaks of a picture have: the known one, or their median if that is wider.
-
-    Networks blur what they are unsure of, and the known width would then misplace peaks.
-    """
-    widths = np.empty(cells.size)
-    n = 0
-    for k in range(starts.size - 1):
-        for i in range(starts[k], starts[k + 1]):
-            y, x = _place(cells[i])
-            width = _width(heatmaps[k], y, x, rows, cols)
-            if width > 0.0:
-                widths[n] = width
-                n += 1
-    if n < _ENOUGH:
-        return variance
-    median = middle(widths[:n])
-    return min(median, _WIDEST * variance) if median > _WIDER * variance else variance
-
-
-@njit
-def find_cells(
-    heatmaps: np.ndarray, num_keypoints: int, rows: int, cols: int, threshold: float, max_peaks: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cells (see ``_place``) of the strongest peaks of every type, and where the types start."""
-    area, width = heatmaps.shape[1] * heatmaps.shape[2], heatmaps.shape[2]
-    words = np.zeros((num_keypoints * area + 7) // 8, np.uint64)
-    flags = words.view(np.uint8)
-    _flag(heatmaps.ravel(), area, width, rows, threshold, flags[: num_keypoints * area])
-    most = num_keypoints * width * (heatmaps.shape[1] // 2 + 2)  # of two cells above each other one at most
-    marks = np.empty(most + 8, np.int32)
-    room = ((rows + 1) // 2) * ((cols + 1) // 2)
-    cells, starts = np.empty(num_keypoints * room + 1, np.int64), np.zeros(num_keypoints + 1, np.int64)
-    _scan(heatmaps, marks[: _marked(flags, words, marks)], rows, cols, cells, starts)
-    if room <= max_peaks:
-        return cells[: starts[num_keypoints]], starts
-    kept = np.zeros(num_keypoints + 1, np.int64)
-    for k in range(num_keypoints):
-        chosen = cells[starts[k] : starts[k + 1]]
-        if chosen.size > max_peaks:
-            chosen = strongest(heatmaps[k], chosen, max_peaks)
-        kept[k + 1] = kept[k] + chosen.size
-        if kept[k + 1] < starts[k + 1]:
-            cells[kept[k] : kept[k + 1]] = chosen
-    return cells[: kept[num_keypoints]], kept
-
-
-@njit
-def find_peaks(
-    heatmaps: np.ndarray, num_keypoints: int, rows: int, cols: int, threshold: float, mode: int,
-    variance: float, max_peaks: int, split_error: float,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Peaks of the first ``num_keypoints`` maps of float32 ``(C, h, w)``, within ``rows`` x ``cols``.
-
-    Returns ``(N, 3)`` float64 = column, row (cells), height, by type and then in reading order, and the
-    ``(num_keypoints + 1,)`` starts of the types. Of each type the ``max_peaks`` strongest are kept; those
-    that ``split_error`` adds to them follow.
-    """
-    cells, firsts = find_cells(heatmaps, num_keypoints, rows, cols, threshold, max_peaks)
-    if mode == 2 or split_error > 0.0:
-        variance = seen_variance(heatmaps, cells, firsts, rows, cols, variance)
-    found = np.empty((cells.size, 3))
-    for k in range(num_keypoints):
-        for i in range(firsts[k], firsts[k + 1]):
-            y, x = _place(cells[i])
-            found[i, 0], found[i, 1], found[i, 2] = refine(heatmaps[k], y, x, rows, cols, mode, variance)
-    if split_error <= 0.0:
-        return found, firsts
-    misfits, tolerance = _all_misfits(heatmaps, cells, firsts, rows, cols, found, variance, split_error)
-    if cells.size == 0 or misfits.max() <= tolerance:
-        return found, firsts
-    peaks = np.empty((2 * cells.size, 3))
-    starts = np.zeros(num_keypoints + 1, np.int64)
-    for k in range(num_keypoints):
-        first, last = firsts[k], firsts[k + 1]
-        own = peaks[starts[k] :]
-        own[: last - first] = found[first:last]
-        starts[k + 1] = starts[k] + _split(
-            heatmaps[k], cells[first:last], rows, cols, own, misfits[first:last], variance, split_error,
-            tolerance,
-        )  # fmt: skip
-    return peaks[: starts[num_keypoints]].copy(), starts

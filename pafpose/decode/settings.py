@@ -1,17 +1,17 @@
-"""Every constant of the decoder, checked when made; ``conf/decode/default.yaml`` says what each means."""
+"""The constants of the decoder, checked on creation; ``conf/decode/default.yaml`` says what each means."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
 
-from pafpose.decode.limbs import INTERPOLATION
-from pafpose.decode.matching import MATCHING
-from pafpose.decode.peaks import REFINE
+from pafpose.decode.interpolation import Interpolation
+from pafpose.decode.matching import Matching
+from pafpose.decode.peaks import Refine
 from pafpose.errors import PafposeError
 
-_CHOICES = {"refine": REFINE, "interpolation": INTERPOLATION, "matching": MATCHING}
-_WHOLE = {"max_peaks": 1, "samples": 2, "min_keypoints": 1}  # key: smallest value
+_CHOICES = {"refine": Refine, "interpolation": Interpolation, "matching": Matching}
+_WHOLE_FROM = {"max_peaks": 1, "samples": 2, "min_keypoints": 1}  # whole numbers and the smallest of each
 _AT_LEAST_ZERO = (
     "peak_threshold",
     "split_error",
@@ -26,7 +26,7 @@ _AT_LEAST_ZERO = (
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeSettings:
-    """How fields become people; raises ``PafposeError`` for values without a meaning."""
+    """The keys of ``conf/decode``. Raises ``PafposeError`` on a bad value."""
 
     peak_threshold: float = 0.1
     refine: str = "log_quadratic"
@@ -46,21 +46,19 @@ class DecodeSettings:
     complete: float = 0.0
 
     def __post_init__(self) -> None:
-        for key, least in _WHOLE.items():
+        for key, least in _WHOLE_FROM.items():
             _whole(self, key, least)
         for key, known in _CHOICES.items():
-            if getattr(self, key) not in known:
-                _refuse(self, key, f"choose one of {', '.join(known)}")
+            if str(getattr(self, key)) not in known.__members__:
+                _refuse(self, key, f"choose one of {', '.join(known.__members__)}")
         for item in fields(self):
             if item.type == "float":
                 _number(self, item.name)
         for key in _AT_LEAST_ZERO:
             if getattr(self, key) < 0:
-                _refuse(self, key, "it may not be below 0")
+                _refuse(self, key, "choose 0 or more")
         if not 0 <= self.min_ratio < 1:
-            _refuse(
-                self, "min_ratio", "a share of the samples is at least 0 and below 1 (more than it must pass)"
-            )
+            _refuse(self, "min_ratio", "choose at least 0 and below 1, as more than this share must pass")
 
 
 def _refuse(settings: DecodeSettings, key: str, rule: str) -> None:
@@ -74,12 +72,12 @@ def _is_number(value: object) -> bool:
 def _number(settings: DecodeSettings, key: str) -> None:
     value = getattr(settings, key)
     if not _is_number(value):
-        _refuse(settings, key, "a finite number is expected")
+        _refuse(settings, key, "expected a finite number")
     object.__setattr__(settings, key, float(value))
 
 
 def _whole(settings: DecodeSettings, key: str, least: int) -> None:
     value = getattr(settings, key)
     if not _is_number(value) or value != int(value) or value < least:
-        _refuse(settings, key, f"a whole number of at least {least} is expected")
+        _refuse(settings, key, f"expected a whole number of at least {least}")
     object.__setattr__(settings, key, int(value))

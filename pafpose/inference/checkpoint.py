@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +21,6 @@ from pafpose.inference.trust import refuse_code
 from pafpose.inference.views import predict_fields
 from pafpose.models import PoseNetwork
 from pafpose.skeleton import Skeleton
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,34 +72,17 @@ class TrainedNetwork:
 
 
 def find_checkpoint(path: str | Path, *, prefer: Sequence[str] = ("best", "last")) -> Path:
-    """Return the checkpoint at ``path``: the file itself, or the first of ``prefer`` in a run folder.
-
-    Damaged files in a run folder are passed over, which is logged; when all of ``prefer`` are, the newest of
-    the other checkpoints counts.
-    """
+    """Return the checkpoint at ``path``: the file itself, or the first of ``prefer`` in a run folder."""
     path = Path(path)
     if path.is_file():
         return path
-    folder = path / "checkpoints"
-    files = [file for name in prefer if (file := folder / f"{name}.ckpt").is_file()]
-    files += sorted({*folder.glob("*.ckpt")} - {*files}, key=lambda file: file.stat().st_mtime, reverse=True)
-    for number, file in enumerate(files):
-        if _is_whole(file):
-            if number:
-                log.warning("%s is damaged; taking %s instead", files[0], file)
+    for name in prefer:
+        if (file := path / "checkpoints" / f"{name}.ckpt").is_file():
             return file
     raise PafposeError(
-        f"ckpt_path={path}: {'every checkpoint in it is damaged' if files else 'no such checkpoint'}; give a "
-        ".ckpt file or a run folder that holds checkpoints/best.ckpt (python scripts/train.py makes one)"
+        f"ckpt_path={path}: no such checkpoint; give a .ckpt file or a run folder that holds "
+        "checkpoints/best.ckpt (python scripts/train.py makes one)"
     )
-
-
-def _is_whole(file: Path) -> bool:
-    """Return whether a file can be read as a checkpoint; its tensors are looked up, not read."""
-    try:
-        return isinstance(torch.load(file, map_location="cpu", weights_only=True, mmap=True), dict)
-    except Exception:
-        return False
 
 
 def choose_device(name: str | torch.device | None) -> torch.device:
@@ -111,31 +91,25 @@ def choose_device(name: str | torch.device | None) -> torch.device:
 
 
 def load_network(
-    path: str | Path,
-    *,
-    device: str | torch.device = "cpu",
-    trust: bool = False,
-    config: dict[str, Any] | None = None,
+    path: str | Path, *, device: str | torch.device = "cpu", trust: bool = False
 ) -> TrainedNetwork:
     """Load a checkpoint file, or the best checkpoint of a run folder, in evaluation mode.
 
     Without ``trust=True``, which lets a checkpoint run code of its choice, it may only hold what
-    :func:`refuse_code` allows. A ``config`` of the caller's takes the place of the checkpoint's own.
+    :func:`refuse_code` allows.
     """
     path = find_checkpoint(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        stored = checkpoint["hyper_parameters"]["config"]
+        config = checkpoint["hyper_parameters"]["config"]
         state = checkpoint["state_dict"]
     except Exception as error:
         raise PafposeError(
             f"{path}: not a pafpose checkpoint ({type(error).__name__}: {error}); give one that "
             "scripts/train.py wrote"
         ) from error
-    if config is None:
-        config = stored
-        if not trust:
-            refuse_code(config, path)
+    if not trust:
+        refuse_code(config, path)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
     network = factory.build_network(config)

@@ -22,15 +22,15 @@ def njit(function: Callable[..., Any] | None = None, *, inline: bool = False) ->
     """Compile a function on its first call, without Python's lock, and keep it on disk.
 
     numba compiles a cached function again when its own file changes, but not when it calls a function of
-    another file that changed. So each version of the sources has a cache folder of its own.
-    ``inline`` copies the machine code into every caller.
+    another file that changed. So each version of the sources has a cache folder of its own. A division by
+    zero gives infinity or NaN, as in numpy. ``inline`` copies the machine code into every caller.
     """
     if function is None:
         return partial(njit, inline=inline)
     default = _config.CACHE_DIR
     _config.CACHE_DIR = str(cache_folder(Path(function.__code__.co_filename).parent, default))
     try:
-        return numba.njit(cache=True, nogil=True, forceinline=inline)(function)
+        return numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=inline)(function)
     finally:
         _config.CACHE_DIR = default
 

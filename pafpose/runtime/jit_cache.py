@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_SHARED = (_PACKAGE / "geometry.py",)  # whose functions are compiled into those of other folders
+_SHARED = (_PACKAGE / "geometry.py", _PACKAGE / "runtime" / "jit.py")  # compiled into, or compiling, all
 
 
 def cache_folder(sources: Path, chosen: str = "") -> Path:

@@ -36,7 +36,7 @@ def test_steps_end_with_the_people_that_the_decoder_finds(decoder, fields):
 def test_samples_give_the_scores_of_the_decoder(decoder, fields):
     steps = decode_pictures.decode_steps(decoder, *fields)
     checked = 0
-    for (limb, a, b), score in zip(steps.links.tolist(), steps.scores, strict=True):
+    for (limb, a, b), score in zip(steps.candidates.tolist(), steps.scores, strict=True):
         first, second = steps.peaks[a], steps.peaks[b]
         length = np.linalg.norm(second[:2] - first[:2])
         if length < 2 * decoder.settings.near:  # near ones may be joined without a field

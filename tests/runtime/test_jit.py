@@ -53,8 +53,8 @@ def test_one_line_says_that_functions_of_the_package_are_compiled(monkeypatch, t
     code = (
         "import logging; logging.basicConfig(level='INFO')\n"
         "import numpy as np\n"
-        "from pafpose.decode.sorting import descending, middle\n"
-        "descending(np.zeros(1)), middle(np.zeros(1))\n"
+        "from pafpose.decode.sorting import descending, lower_median\n"
+        "descending(np.zeros(1)), lower_median(np.zeros(1))\n"
     )
     assert run(code).stderr.count("compiling") == 1
     assert "compiling" not in run(code).stderr

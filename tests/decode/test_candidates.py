@@ -6,48 +6,71 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from pafpose.decode.limbs import find_links, sample_positions, samples_needed
+from pafpose.decode.candidates import (
+    Candidates,
+    LineParameters,
+    find_candidates,
+    sample_positions,
+    samples_needed,
+)
+from pafpose.decode.interpolation import Interpolation
+from pafpose.decode.peaks import Peaks
 
 
-def score(field, ends, *, samples=10, min_ratio=0.8, length_factor=0.0, near=0.0, cubic=0):
-    """Score of the pair of ends ((x, y), (x, y)) cells in a field (2, h, w); None when refused."""
-    peaks = np.array([[*end, 1.0] for end in ends])
-    links, scores = find_links(
-        np.asarray(field, np.float32),
-        *np.shape(field)[1:],
-        np.array([[0, 1]]),
-        peaks,
-        np.array([0, 1, 2]),
-        sample_positions(samples),
-        samples_needed(samples, min_ratio),
-        0.05,
-        length_factor,
-        near,
-        0.05,
-        cubic,
+def candidates_between(field, firsts, seconds, **more) -> Candidates:
+    """Candidates of one limb between two types of peaks, (x, y) cells, in a field (2, h, w)."""
+    points = np.concatenate(
+        [np.array([*firsts, *seconds], float), np.ones((len(firsts) + len(seconds), 1))], 1
     )
-    assert links.tolist() == [[0, 0, 1]][: len(scores)]
-    return float(scores[0]) if len(scores) else None
+    peaks = Peaks(points, np.array([0, len(firsts), len(points)]))
+    return find_candidates(np.asarray(field, np.float32), peaks, np.array([[0, 1]]), parameters(**more))
+
+
+def parameters(
+    *,
+    samples=10,
+    min_ratio=0.8,
+    threshold=0.05,
+    length_factor=0.0,
+    near=0.0,
+    interpolation=Interpolation.bilinear,
+):
+    return LineParameters(
+        positions=sample_positions(samples),
+        needed=samples_needed(samples, min_ratio),
+        threshold=threshold,
+        length_factor=length_factor,
+        near=near,
+        near_score=0.05,
+        interpolation=int(interpolation),
+    )
+
+
+def score(field, ends, **more):
+    """Score of the pair of ends ((x, y), (x, y)) cells; None when refused."""
+    found = candidates_between(field, ends[:1], ends[1:], **more)
+    assert found.ends.tolist() == [[0, 0, 1]][: len(found.scores)]
+    return float(found.scores[0]) if len(found.scores) else None
 
 
 def constant(vx, vy, shape=(8, 12)):
     return np.stack([np.full(shape, vx), np.full(shape, vy)])
 
 
-@pytest.mark.parametrize("cubic", [0, 1])
-def test_a_constant_field_scores_its_projection(cubic):
+@pytest.mark.parametrize("interpolation", list(Interpolation))
+def test_a_constant_field_scores_its_projection(interpolation):
     ends = (2, 3), (6, 6)  # direction 0.8, 0.6
-    assert score(constant(0.8, 0.6), ends, cubic=cubic) == pytest.approx(1)
-    assert score(constant(0.5, 0.5), ends, cubic=cubic) == pytest.approx(0.7)
-    assert score(constant(-0.8, -0.6), ends, cubic=cubic) is None
-    assert score(constant(0, 0), ends, cubic=cubic) is None
+    assert score(constant(0.8, 0.6), ends, interpolation=interpolation) == pytest.approx(1)
+    assert score(constant(0.5, 0.5), ends, interpolation=interpolation) == pytest.approx(0.7)
+    assert score(constant(-0.8, -0.6), ends, interpolation=interpolation) is None
+    assert score(constant(0, 0), ends, interpolation=interpolation) is None
 
 
-@pytest.mark.parametrize("cubic", [0, 1])
-def test_a_ramp_is_read_between_cells(cubic):
+@pytest.mark.parametrize("interpolation", list(Interpolation))
+def test_a_ramp_is_read_between_cells(interpolation):
     field = np.zeros((2, 5, 12))
     field[0] = np.arange(12) / 10
-    assert score(field, ((2.5, 1.3), (7.5, 1.3)), cubic=cubic) == pytest.approx(0.5)
+    assert score(field, ((2.5, 1.3), (7.5, 1.3)), interpolation=interpolation) == pytest.approx(0.5)
 
 
 def test_more_than_the_share_must_pass():
@@ -90,9 +113,11 @@ def test_ends_outside_are_read_at_the_border():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1)])
-@pytest.mark.parametrize("cubic", [0, 1])
-def test_thin_fields(shape, cubic):
-    assert score(constant(1, 1, shape), ((0, 0), (0.3, 0.4)), cubic=cubic) == pytest.approx(1.4)
+@pytest.mark.parametrize("interpolation", list(Interpolation))
+def test_thin_fields(shape, interpolation):
+    assert score(constant(1, 1, shape), ((0, 0), (0.3, 0.4)), interpolation=interpolation) == pytest.approx(
+        1.4
+    )
 
 
 def test_samples():
@@ -122,14 +147,25 @@ def test_giving_lines_up_early_loses_none(rng, samples, min_ratio):
         field = rng.normal(0.3, spread, (2, 24, 30))
         firsts, seconds = (rng.uniform((0, 0), (29, 23), (40, 2)) for _ in range(2))
         expected = every_line(field, firsts, seconds, samples=samples, needed=needed)
-        peaks = np.concatenate([np.concatenate([firsts, seconds]), np.ones((80, 1))], 1)
-        links, scores = find_links(
-            field.astype(np.float32), 24, 30, np.array([[0, 1]]), peaks, np.array([0, 40, 80]),
-            sample_positions(samples), needed, 0.05, 0.0, 0.0, 0.05, 0,
-        )  # fmt: skip
+        ends, scores = candidates_between(field, firsts, seconds, samples=samples, min_ratio=min_ratio)
         found = np.zeros((40, 40))
-        found[links[:, 1], links[:, 2] - 40] = scores
+        found[ends[:, 1], ends[:, 2] - 40] = scores
         assert np.array_equal(found > 0, expected > 0)
         np.testing.assert_allclose(found, expected, atol=1e-5)
         accepted += len(scores)
     assert accepted > 50
+
+
+def test_candidates_come_by_limb_and_peaks_however_many_there_are(rng):
+    """Matching relies on this order: of equal candidates the first is kept."""
+    sizes = [30, 25, 40]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    points = np.column_stack([rng.uniform(0, 30, (sum(sizes), 2)), np.ones(sum(sizes))])
+    limbs = np.array([[2, 0], [0, 1], [1, 2]])
+    fields = np.full((6, 31, 31), 0.7, np.float32)
+    found = find_candidates(fields, Peaks(points, starts), limbs, parameters())
+    keys = [tuple(row) for row in found.ends.tolist()]
+    assert len(keys) > 512 and keys == sorted(set(keys))
+    for limb, a, b in keys:
+        first, second = limbs[limb]
+        assert starts[first] <= a < starts[first + 1] and starts[second] <= b < starts[second + 1]
