@@ -20,7 +20,8 @@ from pafpose.runtime.jit import njit
 from pafpose.skeleton import Skeleton
 
 Field = Tensor | np.ndarray
-_NO_SIGN, _INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)  # bits of float32
+_LIMIT = 1e6  # fields are trained to values from -1 to 1
+_LIMIT_BITS, _NO_SIGN = np.float32(_LIMIT).view(np.int32), np.int32(0x7FFFFFFF)
 
 
 class Decoder:
@@ -56,7 +57,7 @@ class Decoder:
 
         Any float type and device will do. Keypoints come in input pixels, on the device of the heatmaps, best
         person first; nobody gives shapes ``(0, K, 3)`` and ``(0,)``. Raises ``PafposeError`` for other
-        shapes, NaN and infinity.
+        shapes, and for NaN, infinity and values beyond a million.
         """
         self._check_shapes(heatmaps, pafs, dimensions=3)
         return _on_device_of(heatmaps, self._decode(*_to_host(heatmaps, pafs)))
@@ -84,7 +85,7 @@ class Decoder:
     def _decode(self, heatmaps: np.ndarray, pafs: np.ndarray) -> People:
         """Find the people of one picture in the host's memory."""
         heatmaps, pafs = np.ascontiguousarray(heatmaps), np.ascontiguousarray(pafs)
-        _check_finite(heatmaps, pafs)
+        _check_values(heatmaps=heatmaps, pafs=pafs)
         people, scores = decode_fields(heatmaps, pafs, self.parameters)
         return People(torch.from_numpy(people), torch.from_numpy(scores))
 
@@ -152,24 +153,27 @@ def _on_device_of(field: Field, people: People) -> People:
     return people
 
 
-def _check_finite(heatmaps: np.ndarray, pafs: np.ndarray) -> None:
-    """Refuse NaN and infinity by the name of the field."""
-    if all_finite(heatmaps) and all_finite(pafs):
-        return
-    bad = [name for name, field in (("heatmaps", heatmaps), ("pafs", pafs)) if not all_finite(field)]
-    raise PafposeError(
-        f"decoder: NaN or infinity in {' and '.join(bad)}: the network has diverged or its input was bad; "
-        "lower optimizer.lr, or train with precision=32-true"
-    )
+def _check_values(**fields: np.ndarray) -> None:
+    """Refuse NaN, infinity and values that no field has, by the name of the field."""
+    for name, field in fields.items():
+        if not within_limit(field):
+            what = f"values beyond {_LIMIT:,.0f}" if np.isfinite(field).all() else "NaN or infinity"
+            raise PafposeError(
+                f"decoder: {what} in {name}: the network has diverged or its input was bad; lower "
+                "optimizer.lr, or train with precision=32-true"
+            )
 
 
 @njit
-def all_finite(field: np.ndarray) -> bool:
-    """Whether a float32 array holds no NaN and no infinity: as whole numbers without sign, both are large."""
+def within_limit(field: np.ndarray) -> bool:
+    """Whether no value of a float32 array is NaN, infinite or beyond a million.
+
+    Compares the bits without sign as whole numbers, which orders them like the values, NaN last.
+    """
     bits, top = field.ravel().view(np.int32), np.int32(0)
     for i in range(len(bits)):
         top = max(top, np.int32(bits[i] & _NO_SIGN))
-    return bool(top < _INFINITY)
+    return bool(top <= _LIMIT_BITS)
 
 
 @cache

@@ -13,6 +13,8 @@ from pafpose.decode.sorting import descending
 from pafpose.decode.union_find import find_root
 from pafpose.runtime.jit import njit
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 class Matching(IntEnum):
     """``decode.matching``: which candidates of one limb are kept."""
@@ -82,7 +84,8 @@ def _rank(candidates: Candidates, points: np.ndarray, peak_weight: float) -> np.
     for n in range(len(points)):
         factors[n] = max(points[n, 2], 0.0) ** peak_weight
     for i in range(len(ranks)):
-        ranks[i] = candidates.scores[i] * (factors[candidates.ends[i, 1]] * factors[candidates.ends[i, 2]])
+        rank = candidates.scores[i] * (factors[candidates.ends[i, 1]] * factors[candidates.ends[i, 2]])
+        ranks[i] = min(rank, _LARGEST)  # matching would not end with infinity
     return ranks
 
 

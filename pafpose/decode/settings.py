@@ -57,6 +57,8 @@ class DecodeSettings:
         for key in _AT_LEAST_ZERO:
             if getattr(self, key) < 0:
                 _refuse(self, key, "choose 0 or more")
+        if self.peak_weight > 10:
+            _refuse(self, "peak_weight", "choose at most 10")
         if not 0 <= self.min_ratio < 1:
             _refuse(self, "min_ratio", "choose at least 0 and below 1, as more than this share must pass")
 

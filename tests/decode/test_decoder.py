@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.decode_pictures import decode_steps
 from pafpose.decode import Decoder, DecodeSettings
-from pafpose.decode.decoder import all_finite
+from pafpose.decode.decoder import within_limit
 from pafpose.errors import PafposeError
 
 
@@ -262,20 +262,43 @@ def test_wrong_shapes_name_what_was_expected(coco18):
     assert len(make(coco18, background=False)(torch.zeros(18, 5, 5), torch.zeros(38, 5, 5)).scores) == 0
 
 
-def test_what_cannot_be_decoded_with_is_refused(coco18):
+def test_bad_stride_or_sigma_is_refused(coco18):
     with pytest.raises(PafposeError, match="heatmap_sigma"):
         make(coco18, sigma=0)
 
 
-def test_finite_is_checked_bit_by_bit():
-    assert all_finite(np.array([0, -1e38, 1e-45, 3.4e38], np.float32))
-    for bad in (np.nan, -np.nan, np.inf, -np.inf):
+def test_values_are_checked_bit_by_bit():
+    assert within_limit(np.array([0, -1e6, 1e-45, 1e6], np.float32))
+    for bad in (np.nan, -np.nan, np.inf, -np.inf, 1.001e6, -1e28):
         for size in (1, 7, 8, 9, 40, 43):
             for place in range(size):
-                values = np.linspace(-3e38, 3e38, size, dtype=np.float32)
-                assert all_finite(values)
+                values = np.linspace(-1e6, 1e6, size, dtype=np.float32)
+                assert within_limit(values)
                 values[place] = bad
-                assert not all_finite(values)
+                assert not within_limit(values)
+
+
+@pytest.mark.parametrize("which", ["heatmaps", "pafs"])
+@pytest.mark.parametrize("value", [1e28, -1e28, 2e6])
+def test_finite_values_that_no_field_has_are_refused(coco18, which, value):
+    fields = {"heatmaps": torch.zeros(19, 6, 7), "pafs": torch.zeros(38, 6, 7)}
+    fields[which][3, 2, 5] = value
+    with pytest.raises(PafposeError, match=rf"values beyond 1,000,000 in {which}"):
+        make(coco18)(**fields)
+
+
+@pytest.mark.timeout(120, method="thread")  # ranks beyond float32 once made the matching endless
+@pytest.mark.parametrize("scale", [1e-30, 1e-6, 1e3, 1e6])
+@pytest.mark.parametrize("peak_weight", [0, 0.5, 10])
+def test_fields_of_any_scale_end_in_finite_people(coco18, rng, scale, peak_weight):
+    settings = {"peak_threshold": 0, "min_keypoints": 1, "min_score": 0, "complete": 0.02}
+    decoder = make(coco18, peak_weight=peak_weight, **settings)
+    for spread in (0, 20):  # powers of ten between the values of one map
+        heat, paf = rng.uniform(0, scale, (19, 12, 12)), rng.uniform(-scale, scale, (38, 12, 12))
+        heat, paf = (field * 10 ** -rng.uniform(0, max(spread, 1e-9), field.shape) for field in (heat, paf))
+        people = decoder(heat, paf)
+        assert len(people.scores) > 0
+        assert torch.isfinite(people.keypoints).all() and torch.isfinite(people.scores).all()
 
 
 @pytest.mark.gpu

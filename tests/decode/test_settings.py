@@ -46,6 +46,7 @@ def test_whole_numbers_become_floats():
         ("min_ratio", -0.1),
         ("split_error", -1),
         ("near", True),
+        ("peak_weight", 11),
         ("min_keypoints", 0),
         ("min_score", -0.2),
     ],
