@@ -7,6 +7,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from omegaconf import DictConfig
 from pafpose.config import conf_dir
 from pafpose.errors import PafposeError
 from pafpose.runtime import run_status as status
+from pafpose.runtime.full_disk import explain_full_disk
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +86,11 @@ def run_recorded(body: Body, cfg: DictConfig, *, fingerprint: str | None = None)
     overrides = list(HydraConfig.get().overrides.task)
     status.write_status(folder, "running", overrides=overrides, digest=fingerprint or status.digest(cfg))
     try:
-        value = body(cfg)
+        with explain_full_disk(folder):
+            value = body(cfg)
     except Exception as error:
-        status.write_status(folder, "failed", error=f"{type(error).__name__}: {error}")
+        with suppress(OSError):  # of a full disk, which the error then tells
+            status.write_status(folder, "failed", error=f"{type(error).__name__}: {error}")
         raise
     status.write_status(folder, "done", value=value)
     return value

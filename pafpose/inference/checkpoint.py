@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from pafpose.inference.trust import refuse_code
 from pafpose.inference.views import predict_fields
 from pafpose.models import PoseNetwork
 from pafpose.skeleton import Skeleton
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,34 @@ class TrainedNetwork:
 
 
 def find_checkpoint(path: str | Path, *, prefer: Sequence[str] = ("best", "last")) -> Path:
-    """Return the checkpoint at ``path``: the file itself, or the first of ``prefer`` in a run folder."""
+    """Return the checkpoint at ``path``: the file itself, or the first of ``prefer`` in a run folder.
+
+    Damaged files in a run folder are passed over, which is logged; when all of ``prefer`` are, the newest of
+    the other checkpoints counts.
+    """
     path = Path(path)
     if path.is_file():
         return path
-    for name in prefer:
-        if (file := path / "checkpoints" / f"{name}.ckpt").is_file():
+    folder = path / "checkpoints"
+    files = [file for name in prefer if (file := folder / f"{name}.ckpt").is_file()]
+    files += sorted({*folder.glob("*.ckpt")} - {*files}, key=lambda file: file.stat().st_mtime, reverse=True)
+    for number, file in enumerate(files):
+        if _is_whole(file):
+            if number:
+                log.warning("%s is damaged; taking %s instead", files[0], file)
             return file
     raise PafposeError(
-        f"ckpt_path={path}: no such checkpoint; give a .ckpt file or a run folder that holds "
-        "checkpoints/best.ckpt (python scripts/train.py makes one)"
+        f"ckpt_path={path}: {'every checkpoint in it is damaged' if files else 'no such checkpoint'}; give a "
+        ".ckpt file or a run folder that holds checkpoints/best.ckpt (python scripts/train.py makes one)"
     )
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether a file can be read as a checkpoint; its tensors are looked up, not read."""
+    try:
+        return isinstance(torch.load(file, map_location="cpu", weights_only=True, mmap=True), dict)
+    except Exception:
+        return False
 
 
 def choose_device(name: str | torch.device | None) -> torch.device:
@@ -91,25 +111,31 @@ def choose_device(name: str | torch.device | None) -> torch.device:
 
 
 def load_network(
-    path: str | Path, *, device: str | torch.device = "cpu", trust: bool = False
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    trust: bool = False,
+    config: dict[str, Any] | None = None,
 ) -> TrainedNetwork:
     """Load a checkpoint file, or the best checkpoint of a run folder, in evaluation mode.
 
     Without ``trust=True``, which lets a checkpoint run code of its choice, it may only hold what
-    :func:`refuse_code` allows.
+    :func:`refuse_code` allows. A ``config`` of the caller's takes the place of the checkpoint's own.
     """
     path = find_checkpoint(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        config = checkpoint["hyper_parameters"]["config"]
+        stored = checkpoint["hyper_parameters"]["config"]
         state = checkpoint["state_dict"]
     except Exception as error:
         raise PafposeError(
             f"{path}: not a pafpose checkpoint ({type(error).__name__}: {error}); give one that "
             "scripts/train.py wrote"
         ) from error
-    if not trust:
-        refuse_code(config, path)
+    if config is None:
+        config = stored
+        if not trust:
+            refuse_code(config, path)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
     network = factory.build_network(config)

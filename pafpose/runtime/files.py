@@ -1,22 +1,54 @@
-"""Read and write json files; a write is atomic."""
+"""Write files that are whole or absent, whatever ends the process; read and write json."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file beside ``path`` for writing; it takes the name ``path`` once all of it is on the disk.
+
+    So a reader, or a run that is resumed after a kill or a power cut, sees the old content or the new.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system lets folders be opened."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a json file through a temporary file beside it, so that it is never left half written.
+    """Write a json file that is whole or absent.
 
     Json has no word for NaN, which stands for what is undefined: it becomes null.
     """
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(_without_nan(content), indent=1, allow_nan=False), encoding="utf-8")
-    part.replace(path)
+    text = json.dumps(_without_nan(content), indent=1, allow_nan=False)
+    with write_whole(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def _without_nan(content: Any) -> Any:
@@ -30,7 +62,7 @@ def _without_nan(content: Any) -> Any:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the mapping in a json file; None when the file is missing or damaged."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

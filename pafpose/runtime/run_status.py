@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from pafpose.errors import PafposeError
-from pafpose.runtime.files import read_json
+from pafpose.runtime.files import read_json, write_json
 
 FREE_KEYS = ("optimized_metric",)  # runs do not depend on these, so a resumed sweep may change them
 
@@ -55,9 +55,8 @@ def write_status(folder: Path, state: str, **more: Any) -> None:
     known = {} if state == "running" else read_status(folder)
     stamp = {"started": now} if state == "running" else {"ended": now}
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "status.json.part"
-    part.write_text(json.dumps(known | {"state": state} | stamp | more, indent=1, default=str))
-    part.replace(folder / "status.json")
+    content = json.dumps(known | {"state": state} | stamp | more, default=str)
+    write_json(folder / "status.json", json.loads(content))
 
 
 def finished_value(cfg: DictConfig, folder: Path) -> tuple[bool, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from pathlib import Path
 
@@ -18,10 +19,13 @@ from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import find_checkpoint, load_network
 from pafpose.inference.evaluate import evaluate_trained
 from pafpose.metrics import score_text
-from pafpose.runtime.files import write_json
+from pafpose.runtime.files import write_json, write_whole
+from pafpose.runtime.full_disk import explain_full_disk
 from pafpose.runtime.log import print_config, quiet_known_warnings
 from pafpose.runtime.run_status import in_sweep
 from pafpose.training.callbacks import Announce, ValidateLastStep
+from pafpose.training.callbacks.checkpoints import BEST
+from pafpose.training.checkpoint_files import CheckpointFiles
 from pafpose.training.module import PoseModule
 from pafpose.training.plan import fit_schedule
 from pafpose.training.time_budget import TimeBudget
@@ -35,9 +39,14 @@ def train(config: Config) -> dict[str, float]:
     Everything is written to ``paths.output_dir``: config.yaml, checkpoints/, tensorboard/, images/,
     detections.json, metrics.json.
     """
-    started = time.monotonic()
     cfg = OmegaConf.create(plain(config))  # resolved once, so that the run folder stays the same
     folder = Path(cfg.paths.output_dir)
+    with explain_full_disk(folder):
+        return _train(cfg, folder)
+
+
+def _train(cfg: DictConfig, folder: Path) -> dict[str, float]:
+    started = time.monotonic()
     refuse_ddp_sweep(cfg)
     warn_about_other_data(cfg)
     quiet_known_warnings()
@@ -52,10 +61,11 @@ def train(config: Config) -> dict[str, float]:
     trainer = build_trainer(cfg)
     if trainer.is_global_zero:
         save_config(cfg, folder)
+        if resume:
+            take_best_along(resume, folder / "checkpoints")
     if cfg.compile:
         module.network.compile()
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    save_unvalidated(trainer, folder / "checkpoints")
     metrics = evaluate_best(cfg, trainer, folder)
     metrics |= {"steps": float(trainer.global_step), "minutes": (time.monotonic() - started) / 60}
     if trainer.is_global_zero:
@@ -103,8 +113,19 @@ def find_resumable(path: str) -> Path:
     return file
 
 
+def take_best_along(resume: Path, folder: Path) -> None:
+    """Copy the best checkpoint beside ``resume`` to the folder of the new run, unless that has one."""
+    best = resume.parent / BEST
+    if best.is_file() and not (folder / BEST).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with best.open("rb") as source, write_whole(folder / BEST) as target:
+            shutil.copyfileobj(source, target)
+
+
 def build_trainer(cfg: DictConfig) -> Trainer:
     """Build the Lightning trainer with the callbacks and loggers of the config."""
+    if not cfg.callbacks.get("checkpoints"):
+        raise PafposeError("callbacks.checkpoints cannot be left out: the best checkpoint is evaluated")
     callbacks: list[Callback] = [build(node) for node in cfg.callbacks.values() if node]
     callbacks += [ValidateLastStep(), Announce(Path(cfg.paths.output_dir))]
     if cfg.max_minutes is not None:
@@ -114,6 +135,7 @@ def build_trainer(cfg: DictConfig) -> Trainer:
         cfg.trainer,
         callbacks=callbacks,
         logger=loggers or False,
+        plugins=[CheckpointFiles()],
         default_root_dir=cfg.paths.output_dir,
     )
     refuse_sync_batchnorm_on_cpu(cfg, trainer)
@@ -140,22 +162,12 @@ def save_config(cfg: DictConfig, folder: Path) -> None:
         print_config(cfg)
 
 
-def save_unvalidated(trainer: Trainer, folder: Path) -> None:
-    """Save best.ckpt and last.ckpt where no validation did: no steps were left, or no photos to validate on.
-
-    Rank 0 decides for all: started by torchrun, each rank may have a run folder of its own.
-    """
-    if not trainer.strategy.broadcast((folder / "best.ckpt").is_file()):
-        trainer.save_checkpoint(folder / "best.ckpt")
-        trainer.save_checkpoint(folder / "last.ckpt")
-
-
 def evaluate_best(cfg: DictConfig, trainer: Trainer, folder: Path) -> dict[str, float]:
     """Evaluate checkpoints/best.ckpt on rank 0 under the evaluate group; return the metrics on all ranks."""
     metrics: dict[str, float] = {}
     if trainer.is_global_zero:
         device = trainer.strategy.root_device
-        best = load_network(folder / "checkpoints" / "best.ckpt", device=device, trust=True)
+        best = load_network(folder / "checkpoints" / BEST, device=device, config=plain(cfg))
         data = factory.build_datamodule(cfg)
         data.setup("validate")
         metrics, detections, _ = evaluate_trained(best, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,36 @@ from pafpose.inference.checkpoint import choose_device, find_checkpoint, load_ne
 def test_a_run_folder_gives_its_best_checkpoint_or_what_is_preferred(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    (folder / "last.ckpt").touch()
+    torch.save({}, folder / "last.ckpt")
     assert find_checkpoint(tmp_path) == folder / "last.ckpt"
-    (folder / "best.ckpt").touch()
+    torch.save({}, folder / "best.ckpt")
     assert find_checkpoint(tmp_path) == folder / "best.ckpt"
     assert find_checkpoint(tmp_path, prefer=("last", "best")) == folder / "last.ckpt"
     assert find_checkpoint(folder / "last.ckpt") == folder / "last.ckpt"
     with pytest.raises(PafposeError, match=r"ckpt_path=.*no such checkpoint"):
         find_checkpoint(tmp_path / "checkpoints")
+
+
+def test_damaged_checkpoints_are_passed_over_and_named(tmp_path: Path, caplog: Any) -> None:
+    """Empty or cut off, as a copy that stopped half-way; then the newest of the others counts."""
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    torch.save({"state_dict": torch.zeros(1000)}, folder / "best.ckpt")
+    whole = (folder / "best.ckpt").read_bytes()
+    for damaged in (b"", whole[:100], whole[:-100], b"text"):
+        (folder / "last.ckpt").write_bytes(damaged)
+        caplog.clear()
+        assert find_checkpoint(tmp_path, prefer=("last", "best")) == folder / "best.ckpt"
+        assert "last.ckpt is damaged; taking" in caplog.text
+    for name, time in (("epoch1", 10), ("epoch3", 30), ("epoch2", 20)):
+        (folder / f"{name}.ckpt").write_bytes(whole)
+        os.utime(folder / f"{name}.ckpt", (time, time))
+    (folder / "best.ckpt").write_bytes(b"")
+    assert find_checkpoint(tmp_path) == folder / "epoch3.ckpt"
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(PafposeError, match=r"every checkpoint in it is damaged"):
+        find_checkpoint(tmp_path)
 
 
 def test_a_loaded_network_is_ready_for_inference(checkpoint: Path) -> None:

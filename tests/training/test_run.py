@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -179,10 +180,83 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
 def test_a_finished_run_can_be_resumed(trained: tuple[dict[str, float], Path]) -> None:
     """No step is left; its weights are evaluated."""
     metrics, out = run(trained[1].parent, f"ckpt_path={trained[1]}")
-    assert metrics["steps"] == 3 and steps_of(out) == {"best": 3, "last": 3}
+    assert metrics["steps"] == 3 and steps_of(out) == steps_of(trained[1])
     before, after = (load(folder / "checkpoints" / "last.ckpt") for folder in (trained[1], out))
     for key in ("state_dict", "current_model_state"):
         assert all(torch.equal(value, after[key][name]) for name, value in before[key].items())
+
+
+def test_the_best_so_far_goes_along_into_a_new_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumed run ends with the best checkpoint of the whole run, whichever part it comes from."""
+    scores = iter([0.5, 0.1, 0.2, 0.7, 0.3])
+    monkeypatch.setattr(KeypointAP, "compute", lambda *_: {"AP": next(scores), "AR": 0.0})
+    monkeypatch.setattr("pafpose.training.run.evaluate_trained", lambda *_: ({"AP": 0, "AP50": 0}, [], []))
+    settings = ("trainer.val_check_interval=1", "callbacks=none", "scheduler=none")
+    _, first = run(tmp_path, *settings, "trainer.max_steps=2")
+    _, second = run(tmp_path, *settings, f"ckpt_path={first}", "trainer.max_steps=3")
+    _, third = run(tmp_path, *settings, f"ckpt_path={second}", "trainer.max_steps=5")
+    assert steps_of(first) == {"best": 1, "last": 2}
+    assert steps_of(second) == {"best": 1, "last": 3}
+    assert steps_of(third) == {"best": 4, "last": 5}
+
+
+def test_without_its_file_the_best_so_far_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.5, 0.1])
+    monkeypatch.setattr(KeypointAP, "compute", lambda *_: {"AP": next(scores), "AR": 0.0})
+    monkeypatch.setattr("pafpose.training.run.evaluate_trained", lambda *_: ({"AP": 0, "AP50": 0}, [], []))
+    settings = ("trainer.val_check_interval=1", "callbacks=none", "scheduler=none")
+    _, first = run(tmp_path, *settings, "trainer.max_steps=1")
+    (first / "checkpoints" / "best.ckpt").unlink()
+    _, second = run(tmp_path, *settings, f"ckpt_path={first}", "trainer.max_steps=2")
+    assert steps_of(second) == {"best": 2, "last": 2}
+
+
+LIGHTNINGS = (  # a callback of the user's, whose state has paths
+    "+callbacks.own._target_=pytorch_lightning.callbacks.ModelCheckpoint",
+    "+callbacks.own.dirpath=${paths.output_dir}/own",
+)
+
+
+@pytest.mark.parametrize("own", [(), LIGHTNINGS])
+def test_paths_in_a_checkpoint_are_never_followed(tmp_path: Path, own: tuple[str, ...]) -> None:
+    """A doctored state names files and folders outside the run, in its own folder and below that."""
+    _, first = run(tmp_path, "callbacks=none", "trainer.max_steps=1", "trainer.val_check_interval=1", *own)
+    folders = [first / "own", first / "own" / "sub", first / "checkpoints" / "sub", tmp_path / "victim"]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+        (folder / "kept.txt").write_text("kept")
+    file = first / "checkpoints" / "last.ckpt"
+    content = load(file)
+    keys = ("best_model_path", "last_model_path", "kth_best_model_path")
+    for folder in (*folders, first / "own" / ".." / ".." / "victim"):
+        evil = {key: str(folder) for key in keys} | {"best_k_models": {str(folder): torch.tensor(0.0)}}
+        evil |= {
+            "dirpath": str(first / "own"),
+            "best_model_score": torch.tensor(0.0),
+            "kth_value": torch.tensor(0.0),
+        }
+        content["callbacks"] = {name: state | evil for name, state in content["callbacks"].items()}
+        torch.save(content, file)
+        again = [f"paths.output_dir={first}", f"ckpt_path={file}", "trainer.max_steps=2"]
+        run(tmp_path, "callbacks=none", "trainer.val_check_interval=1", *own, *again)
+    assert all((folder / "kept.txt").read_text() == "kept" for folder in folders)
+
+
+def test_the_best_checkpoint_is_evaluated_under_the_config_of_the_run(
+    trained: tuple[dict[str, float], Path], tmp_path: Path
+) -> None:
+    """The one that was taken along from another folder may name code that nobody asked for."""
+    copy = tmp_path / "copy"
+    shutil.copytree(trained[1], copy)
+    content = load(copy / "checkpoints" / "best.ckpt")
+    content["hyper_parameters"]["config"]["backbone"]["_target_"] = "os.system"
+    torch.save(content, copy / "checkpoints" / "best.ckpt")
+    metrics, _ = run(trained[1].parent, f"ckpt_path={copy}")
+    assert metrics["AP"] == trained[0]["AP"]
 
 
 def test_training_resumes_from_the_last_checkpoint_not_the_best(
@@ -243,9 +317,14 @@ def test_a_loss_and_a_network_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_a_plain_dict_is_a_config(tmp_path: Path) -> None:
-    cfg = tiny_config(tmp_path, "callbacks=none", "callbacks.last=null", "trainer.max_steps=1")
+    cfg = tiny_config(tmp_path, "callbacks=default", "callbacks.panels=null", "trainer.max_steps=1")
     assert train(plain(cfg))["steps"] == 1
-    assert steps_of(Path(cfg.paths.output_dir)) == {"best": 1}
+    assert not (Path(cfg.paths.output_dir) / "images").exists()
+
+
+def test_the_best_checkpoint_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(PafposeError, match=r"callbacks\.checkpoints cannot be left out"):
+        run(tmp_path, "callbacks.checkpoints=null")
 
 
 @pytest.mark.parametrize(
