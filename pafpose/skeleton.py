@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 import difflib
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from pafpose.errors import PafposeError
+
+_SIDES = {"l": "left", "r": "right"}
 
 Pair = tuple[str, str]
 RGB = tuple[int, int, int]
@@ -143,34 +146,50 @@ class Skeleton:
     def match(self, names: Sequence[str]) -> dict[int, int]:
         """Return, for every scored keypoint that is among a data set's ``names``, its position there.
 
-        Upper case equals lower case, spaces and hyphens equal underscores, ``l_`` and ``r_`` mean left and
-        right, and the ``aliases`` of the YAML count.
+        Upper and lower case, spaces, hyphens, dots and underscores do not matter. ``l`` and ``r``, first or
+        last, mean left and right. The ``aliases`` of the YAML count.
 
         >>> import pafpose
-        >>> pafpose.build_skeleton(pafpose.load_config()).match(["Left Eye", "nose", "tail"])
-        {0: 1, 1: 0}
+        >>> pafpose.build_skeleton(pafpose.load_config()).match(["LeftEye", "nose", "tail", "ear_r"])
+        {0: 1, 2: 0, 4: 3}
         """
         exact = {str(name): n for n, name in reversed(list(enumerate(names)))}
-        loose = {_plain_name(name): n for n, name in reversed(list(enumerate(names)))}
+        plain = [_plain_name(str(name)) for name in names]
+        loose = {_spelt_out(name, plain): n for n, name in reversed(list(enumerate(plain)))}
+        loose |= {name: n for n, name in reversed(list(enumerate(plain)))}
         found = {k: exact[self.keypoints[k]] for k in self.scored if self.keypoints[k] in exact}
-        for name, k in (*((_plain_name(self.keypoints[k]), k) for k in self.scored), *self.aliases):
+        own = ((_plain_name(self.keypoints[k]), k) for k in self.scored)
+        for name, k in (*own, *self.aliases):
             if name in loose and k in self.scored:
                 found.setdefault(k, loose[name])
         return dict(sorted(found.items()))
+
+    def fits(self, names: Sequence[str]) -> bool:
+        """Return whether at least half of the skeleton's, or of a data set's, keypoints match by name."""
+        found = len(self.match(names))
+        return found > 0 and 2 * found >= min(len(self.scored), len(set(names)))
+
+    def misfit(self, names: Sequence[str]) -> str:
+        """Return a sentence about a data set whose keypoints do not fit: both lists, and what to do."""
+        found = self.match(names)
+        count = f"only {len(found)}" if found else "none"
+        own = [self.keypoints[k] for k in self.scored]
+        return (
+            f"skeleton {self.name}: the data set has {count} of its keypoints {own}; it names "
+            f"{[str(name)[:40] for name in names]}. Choose a skeleton that fits (skeleton=...), or list the "
+            "data set's names as aliases in the skeleton's yaml"
+        )
 
     def from_dataset(self, keypoints: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """Return keypoints ``(..., K, 3)`` in the order of the skeleton, given ``(..., N, 3)`` of a data set.
 
         Names are compared as in :meth:`match`; missing keypoints get v = 0. Raises ``PafposeError`` if the
-        data set has none of the scored keypoints.
+        names do not fit.
         """
         keypoints = np.asarray(keypoints)
+        if not self.fits(names):
+            raise PafposeError(self.misfit(names))
         known = self.match(names)
-        if not known:
-            raise PafposeError(
-                f"skeleton {self.name}: the data set has none of its keypoints {list(self.keypoints)}, only "
-                f"{list(names)}; choose a skeleton that fits (skeleton=...)"
-            )
         out = np.zeros((*keypoints.shape[:-2], self.num_keypoints, 3), keypoints.dtype)
         out[..., list(known), :] = keypoints[..., list(known.values()), :]
         return self.derive(out)
@@ -223,10 +242,21 @@ def _build(
 
 
 def _plain_name(name: str) -> str:
-    """Normalise a name for comparison: lower case, underscores, ``left_`` and ``right_`` spelt out."""
-    plain = "_".join(str(name).lower().replace("-", " ").replace("_", " ").split())
-    side = {"l_": "left_", "r_": "right_"}.get(plain[:2], "")
-    return side + plain[2:] if side else plain
+    """Return a name for comparison: small letters and digits only, ``left`` or ``right`` first.
+
+    >>> {_plain_name(name) for name in ("L_Hip", "left-hip", "hip.L", "LeftHip", "LHip", "Left Hip")}
+    {'lefthip'}
+    """
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)  # LeftEye, LEye
+    words = [_SIDES.get(word, word) for word in re.findall(r"[^\W_]+", apart.lower())]
+    sides = [word for word in words if word in ("left", "right")]
+    return "".join(sides[:1] + [word for word in words if word not in sides[:1]])
+
+
+def _spelt_out(name: str, names: Sequence[str]) -> str:
+    """Return ``lshoulder`` as ``leftshoulder`` if ``rshoulder`` is among the names too."""
+    other = {"l": "r", "r": "l"}.get(name[:1], "")
+    return _SIDES[name[0]] + name[1:] if other and other + name[1:] in names else name
 
 
 def _read_aliases(
@@ -234,11 +264,12 @@ def _read_aliases(
 ) -> tuple[tuple[str, int], ...]:
     """Turn ``{own name: [other names]}`` into pairs (normalised other name, channel)."""
     result: dict[str, int] = {}
+    own_names = {_plain_name(name) for name in names}
     for own, others in aliases.items():
         k = _find(str(own), names, f"{where}: aliases")
         for other in [others] if isinstance(others, str) else others:
             plain = _plain_name(other)
-            if plain in names or plain in result:
+            if plain in own_names or plain in result:
                 raise PafposeError(
                     f"{where}: aliases.{own}: {other!r} already means another keypoint; use each name once"
                 )

@@ -193,7 +193,7 @@ class TrainDataset(PoseDataset):
         centre, scale = self._aim(photo, person)
         params = sample_affine(settings, rng)
         matrix = crop_matrix(params, centre=centre, scale=scale, crop=settings.crop)
-        image = read_warped(self.index.path(photo), self.index.size(photo), matrix, size)
+        image = read_warped(self.index.photo(photo), matrix, size)
         crop = self._crop(photo, image, matrix, flipped=params.flip)
         if self._paste:
             self._paste(crop, rng, degrees=params.degrees)
@@ -243,7 +243,7 @@ class EvalDataset(PoseDataset):
 
     def _make(self, item: int) -> Sample:
         photo = int(self.photos[item])
-        picture, _ = read_photo(self.index.path(photo), self.index.size(photo))
+        picture, _ = read_photo(self.index.photo(photo))
         image, matrix, valid = evaluation_input(
             picture, input_size=self.input_size, fit=self.fit, stride=self.stride
         )

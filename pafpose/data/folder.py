@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pafpose.data.annotations import formats
 from pafpose.data.annotations.cache import open_index
+from pafpose.data.annotations.faults import Faults
 from pafpose.data.annotations.index import PoseIndex
 from pafpose.data.annotations.paths import find_split
 from pafpose.data.datamodule import PoseDataModule
 from pafpose.data.dataset import EvalDataset, TrainDataset
-from pafpose.data.sampling import choose_photos, list_samples, with_background
+from pafpose.data.photo_file import MAX_PIXELS, PhotoLimits
+from pafpose.data.sampling import choose_photos, list_samples, why_nobody, with_background
 from pafpose.errors import PafposeError
 
 log = logging.getLogger(__name__)
@@ -48,18 +52,21 @@ class FolderDataModule(PoseDataModule):
         limit_val: int | None = None,
         allow_overlap: bool = False,
         on_error: str = "raise",
+        max_pixels: int = MAX_PIXELS,
+        allow_outside: bool = False,
         index_cache: str | None = "auto",
         schedule: Mapping[str, Any] | None = None,  # conf/trainer reads it
         **common: Any,  # arguments of PoseDataModule
     ) -> None:
         super().__init__(name=name, **common)
-        self.root = Path(root)
+        self.root = Path(str(root)).expanduser()
         self.splits = {"train": (train_images, train_annotations), "val": (val_images, val_annotations)}
         self.format, self.box_area = format, box_area
         self.limits = {"train": limit_train, "val": limit_val}
         self.subset, self.subset_seed = subset, subset_seed
         self.sample_by, self.background_fraction = sample_by, background_fraction
         self.allow_overlap, self.on_error = allow_overlap, on_error
+        self.max_pixels, self.allow_outside = max_pixels, allow_outside
         self.index_cache = index_cache
         self._check()
 
@@ -69,6 +76,8 @@ class FolderDataModule(PoseDataModule):
                 f"data.box_area={self.box_area}: choose a fraction of the box, above 0 and up to 1"
             )
         formats.find_reader(self.format)
+        if self.max_pixels < 1:
+            raise PafposeError(f"data.max_pixels={self.max_pixels}: choose 1 or more pixels")
         for split, limit in self.limits.items():
             if limit is not None and limit < 1:
                 raise PafposeError(f"data.limit_{split}={limit}: choose 1 or more photos, or null for all")
@@ -100,22 +109,33 @@ class FolderDataModule(PoseDataModule):
             annotations,
             photos,
             self.skeleton,
-            read=lambda: formats.read_index(
-                self.format,
-                annotations,
-                photos,
-                self.skeleton,
-                box_area=self.box_area,
-                on_error=self.on_error,
-            ),
+            read=lambda: self.read_whole(photos, annotations, Faults(annotations, self.on_error)),
             cache=self.index_cache if self.format == "coco" else None,  # others read more files than this one
             reader_settings=(self.box_area, self.on_error),
         )
+        index = replace(index, limits=self.photo_limits(photos))
         if split == "train" and self.subset is not None:
             index = index.select(choose_photos(index, self.subset, seed=self.subset_seed))
         index = index.head(self.limits[split] or len(index))
         log.info("%s %s: %d photos, %d people", self.name, split, len(index), len(index.keypoints))
         return index
+
+    def read_whole(self, photos: Path, annotations: Path, faults: Faults) -> PoseIndex:
+        """Return everything in an annotation file; ``faults`` decides about values that cannot be used."""
+        return formats.read_index(
+            self.format,
+            annotations,
+            photos,
+            self.skeleton,
+            box_area=self.box_area,
+            faults=faults,
+            limits=self.photo_limits(photos),
+        )
+
+    def photo_limits(self, photos: Path) -> PhotoLimits:
+        """Return which photo files may be opened: those below ``root``, and below the folder of photos."""
+        folders = [] if self.allow_outside else [self.root, formats.photos_folder(photos)]
+        return PhotoLimits(self.max_pixels, tuple(dict.fromkeys(os.path.realpath(f) for f in folders)))
 
     @property
     def train_index(self) -> PoseIndex:
@@ -127,6 +147,10 @@ class FolderDataModule(PoseDataModule):
         dataset = self._train if split == "train" else self._val
         return 0 if dataset is None else dataset.report_skipped(f"{self.name} {split}")
 
+    def make_dataset(self, split: str, index: PoseIndex) -> TrainDataset | EvalDataset:
+        """Return the samples of ``train`` or ``val``; raise when nobody is there to train on."""
+        return self._make_train(index) if split == "train" else self._make_val(index)
+
     def _make_train(self, index: PoseIndex) -> TrainDataset:
         samples = list_samples(
             index,
@@ -136,10 +160,11 @@ class FolderDataModule(PoseDataModule):
             min_area=self.mask.min_area,
         )
         if not len(samples):
+            reasons = why_nobody(
+                index, self.skeleton, min_keypoints=self.mask.min_keypoints, min_area=self.mask.min_area
+            )
             raise PafposeError(
-                f"{index.folder}: nobody has {self.mask.min_keypoints} keypoints and an area of "
-                f"{self.mask.min_area:g} px^2, so there is nothing to sample; lower mask.min_keypoints or "
-                "mask.min_area, or choose data.sample_by=image"
+                f"{index.folder}: nobody to train on. {reasons}. data.sample_by=image trains on whole photos"
             )
         samples, groups = with_background(index, samples, self.background_fraction)
         return TrainDataset(
@@ -182,7 +207,7 @@ def refuse_overlap(train: PoseIndex, val: PoseIndex) -> None:
 
 def _same_file(one: Path, other: Path) -> bool:
     try:
-        if one.stat().st_size != other.stat().st_size:
+        if not (one.is_file() and other.is_file()) or one.stat().st_size != other.stat().st_size:
             return False
         return one.samefile(other) or one.read_bytes() == other.read_bytes()
     except OSError:

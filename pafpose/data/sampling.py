@@ -26,14 +26,17 @@ class SampleGroup(NamedTuple):
 def list_samples(
     index: PoseIndex, skeleton: Skeleton, *, sample_by: str, min_keypoints: int, min_area: float
 ) -> np.ndarray:
-    """Return (S, 2) rows of photo and person for every sample; by image, the person is -1."""
+    """Return (S, 2) rows of photo and person for every sample; by image, the person is -1.
+
+    A person needs ``min_keypoints`` labelled keypoints, or all of a skeleton that has fewer.
+    """
     if sample_by not in SAMPLE_BY:
         raise PafposeError(f"data.sample_by={sample_by!r}: choose {' or '.join(SAMPLE_BY)}")
     if sample_by == "image":
         return np.stack([np.arange(len(index)), np.full(len(index), -1)], -1)
     eligible = (
         ~index.crowd
-        & (count_labelled(index, skeleton.scored) >= min_keypoints)
+        & (count_labelled(index, skeleton.scored) >= min(min_keypoints, len(skeleton.scored)))
         & (index.areas >= min_area)
         & (index.boxes[:, 2:] > 0).all(-1)
     )
@@ -42,6 +45,28 @@ def list_samples(
         rows = index.people(photo)
         samples += [(photo, rows.start + m) for m in main_people(index.boxes[rows], eligible[rows])]
     return np.array(samples, np.int64).reshape(-1, 2)
+
+
+def why_nobody(index: PoseIndex, skeleton: Skeleton, *, min_keypoints: int, min_area: float) -> str:
+    """Return why :func:`list_samples` found nobody: how many people each rule leaves out."""
+    labelled, min_keypoints = count_labelled(index, skeleton.scored), min(min_keypoints, len(skeleton.scored))
+    rules = (
+        (index.crowd, "are crowds (iscrowd=1)"),
+        (labelled == 0, "have no labelled keypoint"),
+        (
+            labelled < min_keypoints,
+            f"have fewer than {min_keypoints} labelled keypoints (lower mask.min_keypoints)",
+        ),
+        (index.areas < min_area, f"are smaller than {min_area:g} px^2 (lower mask.min_area)"),
+        ((index.boxes[:, 2:] <= 0).any(-1), "have a box without area (correct bbox)"),
+    )
+    reasons, left = [], np.ones(len(index.crowd), bool)
+    for failed, text in rules:
+        if (left & failed).any():
+            reasons.append(f"{(left & failed).sum()} {text}")
+        left &= ~failed
+    reasons += [text for _, text in index.notes.tolist()]
+    return f"{len(left)} people in {len(index)} photos: {'; '.join(reasons) or 'the file lists no people'}"
 
 
 def main_people(boxes: np.ndarray, eligible: np.ndarray) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -45,6 +46,8 @@ class Decoder:
                 f"decoder: stride={stride}, heatmap_sigma={heatmap_sigma}: both must be above 0; take them "
                 "from head.stride and heatmap.sigma"
             )
+        fewest = min(settings.min_keypoints, skeleton.num_keypoints)  # nobody has more than the skeleton
+        settings = replace(settings, min_keypoints=fewest)
         self.skeleton, self.settings, self.stride = skeleton, settings, int(stride)
         self.num_heatmaps = skeleton.num_keypoints + int(background)
         self.num_pafs = 2 * skeleton.num_limbs

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from pafpose.data.folder import FolderDataModule
+from pafpose.data.photo_file import PhotoLimits
 from pafpose.data.photos import images as pictures
 from pafpose.errors import PafposeError
 from tests.data.coco_files import person, six_points, write_split
@@ -274,13 +275,13 @@ def test_pasting_into_and_out_of_very_long_photos(tmp_path, make_data):
 
 
 def test_a_slow_disk_changes_no_sample(root, make_data, monkeypatch):
-    read = pictures._read_bytes
+    read = pictures.read_bytes
 
-    def slowly(path: str) -> np.ndarray:
+    def slowly(path: str, limits: PhotoLimits) -> np.ndarray:
         time.sleep(0.1 * int(Path(path).stem) % 0.3)  # photos come in another order than they were asked for
-        return read(path)
+        return read(path, limits)
 
-    monkeypatch.setattr(pictures, "_read_bytes", slowly)
+    monkeypatch.setattr(pictures, "read_bytes", slowly)
     images = [
         [batch.image for batch in loader(make_data(root, num_workers=workers), "train")] for workers in (0, 2)
     ]

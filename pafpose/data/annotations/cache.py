@@ -25,12 +25,12 @@ from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
 
-READER_VERSION = 3  # raise it when the same annotations give another index
+READER_VERSION = 4  # raise it when the same annotations give another index
 MIN_BYTES = 1 << 20  # annotation files below this size are indexed faster than a cache is worth
 _ABANDONED = 3600.0  # seconds after which an unfinished file has no writer any more
 _ARRAYS = (
-    "files", "ids", "sizes", "offsets", "keypoints", "boxes", "areas", "crowd", "annotation_ids",
-    "mask_bytes", "mask_offsets",
+    "files", "ids", "sizes", "upright", "offsets", "keypoints", "boxes", "areas", "crowd", "annotation_ids",
+    "mask_bytes", "mask_offsets", "notes",
 )  # fmt: skip
 
 
@@ -55,6 +55,8 @@ def open_index(
     folders = cache_folders(annotations) if cache == "auto" else [Path(cache)]
     for place in folders:
         if (index := load(place / name, folder)) is not None:
+            for _, text in index.notes.tolist():
+                log.warning("%s: %s", annotations, text)
             return index
     start = time.perf_counter()
     index = read()

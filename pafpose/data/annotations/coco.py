@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pafpose.data.annotations.boxes import read_areas, read_boxes
+from pafpose.data.annotations.faults import Faults, Note, shown
 from pafpose.data.annotations.index import PoseIndex, to_offsets
+from pafpose.data.annotations.paths import local_name
+from pafpose.data.annotations.segmentation import encode_segmentation
 from pafpose.data.annotations.tidy import tidy
-from pafpose.data.image_header import stored_size
-from pafpose.data.masks import encode_counts, encode_polygons
+from pafpose.data.annotations.turned import find_turned
+from pafpose.data.photo_file import DEFAULT_LIMITS, PhotoLimits, read_header
 from pafpose.errors import PafposeError
-from pafpose.geometry import box_from_corner_frame
 from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
@@ -26,10 +29,13 @@ Json = dict[str, Any]
 
 def load_json(path: Path) -> Json:
     """Return the dictionary in a COCO json; raise ``PafposeError`` when the file holds none."""
+    if path.exists() and not path.is_file():
+        raise PafposeError(f"{path}: not a regular file; give the json file of the annotations")
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise PafposeError(f"{path}: not a readable JSON file ({error}); fetch it again") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "too deeply nested" if isinstance(error, RecursionError) else error
+        raise PafposeError(f"{path}: not a readable JSON file ({reason}); fetch it again") from error
     if not isinstance(content, dict):
         raise PafposeError(
             f"{path}: not a COCO annotation file, it holds a {type(content).__name__}; fetch it again, or "
@@ -45,69 +51,94 @@ def build_index(
     skeleton: Skeleton,
     *,
     box_area: float = 1.0,
-    on_error: str = "raise",
+    faults: Faults | None = None,
+    limits: PhotoLimits = DEFAULT_LIMITS,
 ) -> PoseIndex:
     """Index annotations in COCO's form; ``source`` is the file that errors name, ``folder`` holds the photos.
 
-    People of every category that names its keypoints are read, and the names are matched to the skeleton's.
-    Segmentations may be polygons, compressed or plain RLE, or missing. A person without an area gets
+    People of every category whose keypoints fit the skeleton by their names are read. Segmentations may be
+    polygons, compressed or plain RLE, or missing. A person without an area, or with an impossible one, gets
     ``box_area`` times the area of the box. A photo whose size is not stated is opened to find it.
 
-    Raises ``PafposeError``. With ``on_error="skip"``, photos that cannot be opened are left out, and
-    keypoints and boxes with coordinates that are not finite count as not given.
+    Raises ``PafposeError``, also for values of single people unless ``faults`` collects those. Collecting,
+    photos that cannot be opened are left out too. Warnings become ``notes`` of the index.
     """
-    content = tidy(content, source)
-    names = _keypoint_names(content, source)
-    _report_missing_keypoints(names, skeleton, source)
-    photos, sizes = _with_sizes(_photos(content, source), folder, source, on_error)
-    rows = {int(photo["id"]): n for n, photo in enumerate(photos)}
-    people = _people(content, rows, names, source)
+    faults = Faults(source) if faults is None else faults
+    notes: list[Note] = []
+    content = tidy(content, source, faults)
+    for photo in content["images"]:
+        photo["file_name"] = local_name(photo["file_name"], folder, limits)
+    names = _keypoint_names(content, skeleton, source, notes)
+    photos, sizes = _with_sizes(_photos(content, source), folder, faults, limits, notes)
+    rows = {photo["id"]: n for n, photo in enumerate(photos)}
+    people = _people(content, rows, names, notes)
     photo_of = np.array([rows[person["image_id"]] for person in people], np.int64)
-    keypoints = _keypoints(people, names, skeleton, source, on_error)
-    boxes = _boxes(people, keypoints, sizes[photo_of], source, on_error)
-    masks = [_mask(person, sizes[n].tolist(), source) for person, n in zip(people, photo_of, strict=True)]
+    keypoints = _keypoints(people, names, skeleton)
+    upright = np.array([photo.get("upright") is True for photo in photos], bool)
+    files = [photo["file_name"] for photo in photos]
+    if not upright.all():
+        turned = find_turned(files, sizes, keypoints, photo_of, folder=folder, limits=limits, notes=notes)
+        sizes[turned], upright = sizes[turned, ::-1], upright | turned
+    labelled = np.any(keypoints[..., 2] > 0, axis=-1)
+    boxes = read_boxes(people, keypoints, sizes[photo_of], notes)
+    masks = [_mask(person, sizes[n].tolist(), faults) for person, n in zip(people, photo_of, strict=True)]
+    areas = read_areas(people, boxes, labelled, box_area, notes)
+    notes += faults.notes()
+    for note in notes:
+        log.warning("%s: %s", source, note.text)
     return PoseIndex(
         folder=folder,
-        files=np.array([str(photo["file_name"]) for photo in photos]),
-        ids=np.array([int(photo["id"]) for photo in photos], np.int64),
+        files=np.array(files),
+        ids=np.array([photo["id"] for photo in photos], np.int64),
         sizes=sizes,
+        upright=upright,
         offsets=to_offsets(np.bincount(photo_of, minlength=len(photos))),
         keypoints=keypoints,
         boxes=boxes,
-        areas=_areas(people, boxes, box_area),
+        areas=areas,
         crowd=np.array([bool(person.get("iscrowd")) for person in people], bool),
-        annotation_ids=np.array([int(person["id"]) for person in people], np.int64),
+        annotation_ids=np.array([person["id"] for person in people], np.int64),
         mask_bytes=np.frombuffer(b"".join(masks), np.uint8),
         mask_offsets=to_offsets(np.array([len(mask) for mask in masks], np.int64)),
+        notes=np.array([tuple(note) for note in notes], str).reshape(-1, 2),
         sizes_stated=all(photo.get("height") and photo.get("width") for photo in photos),
+        limits=limits,
     )
 
 
-def _keypoint_names(content: Json, path: Path) -> dict[int, list[str]]:
-    """Return the keypoint names of every category that has any, by category id."""
-    names = {int(c["id"]): list(c["keypoints"]) for c in content["categories"] if c.get("keypoints")}
-    if not names:
+def _keypoint_names(content: Json, skeleton: Skeleton, path: Path, notes: list[Note]) -> dict[int, list[str]]:
+    """Return the keypoint names of every category that fits the skeleton, by category id."""
+    given = {c["id"]: c["keypoints"] for c in content["categories"] if c["keypoints"]}
+    if not given:
         raise PafposeError(
             f"{path}: no category lists its keypoints; use COCO's person_keypoints_*.json, or add the names "
             "as categories[].keypoints"
         )
-    return names
-
-
-def _report_missing_keypoints(names: dict[int, list[str]], skeleton: Skeleton, path: Path) -> None:
-    """Log which keypoints of the skeleton no category has: the network cannot learn them."""
+    names = {category: order for category, order in given.items() if skeleton.fits(order)}
+    if not names:
+        raise PafposeError(f"{path}: {skeleton.misfit(next(iter(given.values())))}")
+    for category in content["categories"]:
+        if category["keypoints"] and category["id"] not in names:
+            count = sum(a.get("category_id") == category["id"] for a in content["annotations"])
+            kind = shown(category.get("name", category["id"]))
+            text = f"left out {count} annotations of category {kind}, whose keypoints are not the skeleton's"
+            notes.append(Note("other_category", text))
     found = {k for order in names.values() for k in skeleton.match(order)}
     missing = [skeleton.keypoints[k] for k in skeleton.scored if k not in found]
-    if found and missing:
-        log.warning(
-            "%s: %d of the %d keypoints of skeleton %s are not in it and stay unlabelled: %s",
-            path, len(missing), len(skeleton.scored), skeleton.name, ", ".join(missing),
-        )  # fmt: skip
+    if missing:
+        notes.append(
+            Note(
+                "never_labelled",
+                f"{len(missing)} of the {len(skeleton.scored)} keypoints of skeleton {skeleton.name} are not "
+                f"in it and stay unlabelled: {', '.join(missing)}",
+            )
+        )
+    return names
 
 
 def _photos(content: Json, path: Path) -> list[Json]:
     """Return the photos in ascending order of id."""
-    photos = sorted(content["images"], key=lambda photo: int(photo["id"]))
+    photos = sorted(content["images"], key=lambda photo: photo["id"])
     if not photos:
         raise PafposeError(f"{path}: lists no images, so there is nothing to train or validate on")
     for one, other in itertools.pairwise(photos):
@@ -116,134 +147,75 @@ def _photos(content: Json, path: Path) -> list[Json]:
     return photos
 
 
-def _with_sizes(photos: list[Json], folder: Path, path: Path, on_error: str) -> tuple[list[Json], np.ndarray]:
-    """Return the photos and their (N, 2) height and width; ``on_error="skip"`` leaves out unreadable ones."""
+def _with_sizes(
+    photos: list[Json], folder: Path, faults: Faults, limits: PhotoLimits, notes: list[Note]
+) -> tuple[list[Json], np.ndarray]:
+    """Return the photos and their (N, 2) height and width; collecting faults leaves out unreadable ones."""
     kept, sizes = [], []
     for photo in photos:
         try:
-            sizes.append(_size(photo, folder))
+            sizes.append(_size(photo, folder, faults.source, limits))
             kept.append(photo)
         except PafposeError as error:
-            if on_error == "raise":
+            if faults.on_error == "raise":
                 raise
-            log.warning("left out: %s", error)
+            notes.append(Note("unreadable_file", f"left out: {error}"))
     if not kept:
-        raise PafposeError(f"{path}: none of its {len(photos)} photos in {folder} can be read")
+        raise PafposeError(f"{faults.source}: none of its {len(photos)} photos in {folder} can be read")
     return kept, np.array(sizes, np.int64).reshape(-1, 2)
 
 
-def _size(photo: Json, folder: Path) -> tuple[int, int]:
-    if photo.get("height") and photo.get("width"):
-        return int(photo["height"]), int(photo["width"])
-    return stored_size(folder / str(photo["file_name"]))
+def _size(photo: Json, folder: Path, source: Path, limits: PhotoLimits) -> tuple[int, int]:
+    if not (photo.get("height") and photo.get("width")):
+        return read_header(folder / photo["file_name"], limits).size
+    height, width = photo["height"], photo["width"]
+    if height * width > limits.max_pixels:
+        raise PafposeError(
+            f"{source}: image {photo['id']} states {width} x {height} pixels, more than "
+            f"data.max_pixels={limits.max_pixels}; correct its size, or raise data.max_pixels"
+        )
+    return height, width
 
 
-def _people(content: Json, rows: dict[int, int], names: dict[int, list[str]], path: Path) -> list[Json]:
+def _people(
+    content: Json, rows: Mapping[int, int], names: Mapping[int, Sequence[str]], notes: list[Note]
+) -> list[Json]:
     """Return annotations of listed photos and of categories with keypoints, in the order of the photos."""
-    known = {int(photo["id"]) for photo in content["images"]}
+    known = {photo["id"] for photo in content["images"]}
     categories = {category["id"] for category in content["categories"]}
-    no_photo = sum(a["image_id"] not in known for a in content["annotations"])
-    no_category = sum(a.get("category_id") not in categories for a in content["annotations"])
-    if no_photo:
-        log.warning("%s: left out %d annotations of images that it does not list", path, no_photo)
-    if no_category:
-        log.warning("%s: left out %d annotations of categories that it does not list", path, no_category)
+    lost = [a["image_id"] for a in content["annotations"] if a["image_id"] not in known]
+    if lost:
+        text = f"left out {len(lost)} annotations of images that it does not list (the first: {lost[0]})"
+        notes.append(Note("unknown_image", text))
+    odd = [a.get("category_id") for a in content["annotations"] if a.get("category_id") not in categories]
+    if odd:
+        text = (
+            f"left out {len(odd)} annotations of categories that it does not list (the first: {odd[0]}; "
+            f"listed: {', '.join(map(str, sorted(categories)))})"
+        )
+        notes.append(Note("unknown_category", text))
     people = [a for a in content["annotations"] if a["image_id"] in rows and a.get("category_id") in names]
     return sorted(people, key=lambda person: rows[person["image_id"]])
 
 
-def _keypoints(
-    people: list[Json], names: dict[int, list[str]], skeleton: Skeleton, path: Path, on_error: str
-) -> np.ndarray:
-    """Return (M, K, 3) keypoints in the skeleton's order."""
+def _keypoints(people: list[Json], names: Mapping[int, list[str]], skeleton: Skeleton) -> np.ndarray:
+    """Return (M, K, 3) keypoints in the skeleton's order: v is 0, 1 or 2, and 0, 0, 0 means unlabelled."""
     out = np.zeros((len(people), skeleton.num_keypoints, 3), np.float32)
     for category, order in names.items():
         members = [m for m, person in enumerate(people) if person["category_id"] == category]
         blank = [0.0] * (3 * len(order))
         rows = [people[m].get("keypoints") or blank for m in members]
-        for m, row in zip(members, rows, strict=True):
-            if len(row) != len(blank):
-                raise PafposeError(
-                    f"{path}: annotation {people[m].get('id')}: {len(row)} numbers in keypoints, but its "
-                    f"category names {len(order)} keypoints (3 numbers each)"
-                )
         values = np.array(rows, np.float32).reshape(len(rows), len(order), 3)
-        wrong = ~np.isfinite(values).all(-1) & (values[..., 2] != 0)
-        for row, k in np.argwhere(wrong)[:1].tolist():
-            what = f"keypoint {order[k]} is {values[row, k].tolist()}"
-            _not_finite(people[members[row]], what, int(wrong.sum()), path, on_error)
-        out[members] = skeleton.from_dataset(_clean(values), order)
+        values = np.where(values[..., 2:] > 0, values, np.float32(0))
+        values[..., 2] = np.clip(np.ceil(values[..., 2]), 0, 2)
+        out[members] = skeleton.from_dataset(values, order)
     return out
 
 
-def _clean(keypoints: np.ndarray) -> np.ndarray:
-    """Set points that are unlabelled or not finite to 0, 0, 0, and v to 0, 1 or 2."""
-    labelled = np.isfinite(keypoints).all(-1) & (keypoints[..., 2] > 0)
-    out = np.where(labelled[..., None], keypoints, np.float32(0))
-    out[..., 2] = np.clip(np.ceil(out[..., 2]), 0, 2)
-    return out
-
-
-def _not_finite(person: Json, what: str, count: int, path: Path, on_error: str) -> None:
-    """Raise for the first of ``count`` values that are not finite; log it with ``on_error="skip"``."""
-    message = f"{path}: annotation {person.get('id')} of image {person['image_id']}: {what}"
-    if on_error == "raise":
-        raise PafposeError(
-            f"{message}; coordinates must be finite. scripts/check_data.py lists all such values; "
-            "data.on_error=skip treats them as not given"
-        )
-    log.warning("%s; %d such values count as not given (data.on_error=skip)", message, count)
-
-
-def _boxes(
-    people: list[Json], keypoints: np.ndarray, sizes: np.ndarray, path: Path, on_error: str
-) -> np.ndarray:
-    """Return the boxes (M, 4) of the file in our frame; those of the labelled keypoints replace missing ones.
-
-    ``sizes`` (M, 2) are the height and width of each person's photo.
-    """
-    boxes = np.array([person.get("bbox") or [0, 0, 0, 0] for person in people], float).reshape(-1, 4)
-    wrong = ~np.isfinite(boxes).all(-1)
-    for m in np.flatnonzero(wrong)[:1].tolist():
-        _not_finite(people[m], f"bbox is {boxes[m].tolist()}", int(wrong.sum()), path, on_error)
-    boxes[wrong] = 0
-    boxes[:, 2:] = np.maximum(boxes[:, 2:], 0)
-    # still in the file's frame, in which a photo reaches from 0 to its size
-    labelled, sides = (keypoints[..., 2] > 0).any(-1), boxes[:, 2:]
-    beyond = (boxes[:, :2] + sides <= 0).any(-1) | (boxes[:, :2] >= sizes[:, ::-1]).any(-1)
-    replaced = labelled & (sides > 0).any(-1) & beyond
-    if replaced.any():
-        log.warning(
-            "%s: %d boxes lie outside their photos (the first is that of annotation %s); the boxes of the "
-            "keypoints replace them", path, replaced.sum(), people[int(replaced.argmax())].get("id"),
-        )  # fmt: skip
-    missing = (sides <= 0).all(-1) | beyond
-    boxes = box_from_corner_frame(boxes)
-    for m in np.flatnonzero(labelled & missing):
-        xy = keypoints[m, keypoints[m, :, 2] > 0, :2]
-        boxes[m] = *xy.min(0), *np.ptp(xy, axis=0)
-    return boxes
-
-
-def _areas(people: list[Json], boxes: np.ndarray, box_area: float) -> np.ndarray:
-    """Return the areas (M,) of the file; without one, a share of the box."""
-    given = np.array([person.get("area", np.nan) for person in people], float)
-    return np.where(np.isfinite(given), given, box_area * boxes[:, 2] * boxes[:, 3])
-
-
-def _mask(person: Json, size: Sequence[int], path: Path) -> bytes:
+def _mask(person: Json, size: Sequence[int], faults: Faults) -> bytes:
     """Return a person's mask in a photo of (height, width) as compressed run lengths; empty without any."""
-    height, width = size
-    segmentation = person.get("segmentation") or []
-    if not isinstance(segmentation, dict):
-        polygons = [np.asarray(polygon, float) for polygon in segmentation if len(polygon) >= 6]
-        return encode_polygons(polygons, (height, width)) if polygons else b""
-    if list(segmentation.get("size", size)) != [height, width]:
-        raise PafposeError(
-            f"{path}: annotation {person.get('id')}: its RLE mask is {segmentation['size']} (height, width), "
-            f"the photo {[height, width]}"
-        )
-    counts = segmentation["counts"]
-    if isinstance(counts, list):
-        return encode_counts(counts, (height, width))
-    return counts.encode() if isinstance(counts, str) else bytes(counts)
+    try:
+        return encode_segmentation(person.get("segmentation"), (size[0], size[1]))
+    except ValueError as error:
+        faults.report("bad_mask", person, str(error))
+        return b""

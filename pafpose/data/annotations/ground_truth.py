@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from typing import Any
+
+import numpy as np
 
 from pafpose.data.annotations.index import PoseIndex, count_labelled
 from pafpose.geometry import box_to_corner_frame
+from pafpose.metrics.coco_ap import MAX_DETS
 from pafpose.skeleton import Skeleton
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -14,8 +21,10 @@ Json = dict[str, Any]
 def ground_truth(index: PoseIndex, skeleton: Skeleton) -> Json:
     """Return the photos and people of an index in COCO's form: scored keypoints only, one category.
 
-    ``num_keypoints`` counts the labelled keypoints. Crowds keep their RLE masks.
+    ``num_keypoints`` counts the labelled keypoints. Crowds keep their RLE masks. A log line says when AP will
+    mean little.
     """
+    _warn_of_ap(index, skeleton)
     photo_of, labelled = index.photo_of(), count_labelled(index, skeleton.scored)
     annotations = []
     for m in range(len(index.keypoints)):
@@ -44,6 +53,25 @@ def ground_truth(index: PoseIndex, skeleton: Skeleton) -> Json:
         "annotations": annotations,
         "categories": [_category(skeleton)],
     }
+
+
+def _warn_of_ap(index: PoseIndex, skeleton: Skeleton) -> None:
+    """Log when COCO's AP of validation photos says little: nobody is annotated, or too many are."""
+    counted = ~index.crowd & (count_labelled(index, skeleton.scored) > 0)
+    if not counted.any():
+        _warn_once(f"{index.folder}: nobody is annotated in the validation photos, so AP is undefined")
+    crowded = int((np.bincount(index.photo_of()[counted], minlength=1) > MAX_DETS).sum())
+    if crowded:
+        _warn_once(
+            f"{index.folder}: {crowded} photos show more than {MAX_DETS} people; COCO's AP counts the best "
+            f"{MAX_DETS} detections of a photo, so it stays below 1"
+        )
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    """Log a warning once a process: ground truth is made for every validation."""
+    log.warning("%s", message)
 
 
 def _category(skeleton: Skeleton) -> Json:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pafpose.data.photo_file import DEFAULT_LIMITS, PhotoFile, PhotoLimits
+
 
 @dataclass(frozen=True)
 class PoseIndex:
@@ -23,6 +25,7 @@ class PoseIndex:
     files: np.ndarray  # (N,) str, relative to the folder
     ids: np.ndarray  # (N,) int64, ascending
     sizes: np.ndarray  # (N, 2) int64 (height, width)
+    upright: np.ndarray  # (N,) bool: the labels are those of the photo after its EXIF rotation
     offsets: np.ndarray  # (N + 1,) int64: photo n has the people offsets[n] .. offsets[n + 1] - 1
     keypoints: np.ndarray  # (M, K, 3) float32 x, y, v in skeleton order, derived keypoints filled in
     boxes: np.ndarray  # (M, 4) float64 x, y, w, h; (x, y) is a point in the frame of the keypoints
@@ -31,6 +34,8 @@ class PoseIndex:
     annotation_ids: np.ndarray  # (M,) int64
     mask_bytes: np.ndarray  # uint8, the compressed run lengths of all people, one after the other
     mask_offsets: np.ndarray  # (M + 1,) int64: person m has mask_bytes[mask_offsets[m]:mask_offsets[m + 1]]
+    notes: np.ndarray  # (W, 2) str: kinds and texts of the warnings that the file gave rise to
+    limits: PhotoLimits = DEFAULT_LIMITS  # which photos may be opened
     sizes_stated: bool = True  # False: the annotation file lacks sizes, so some were read from the photos
 
     def __len__(self) -> int:
@@ -39,6 +44,10 @@ class PoseIndex:
     def path(self, photo: int) -> Path:
         """Return the picture file of a photo."""
         return self.folder / str(self.files[photo])
+
+    def photo(self, photo: int) -> PhotoFile:
+        """Return the picture file of a photo with the frame of its labels."""
+        return PhotoFile(self.path(photo), self.size(photo), bool(self.upright[photo]), self.limits)
 
     def people(self, photo: int) -> slice:
         """Return the rows of the people in a photo."""
@@ -70,7 +79,7 @@ class PoseIndex:
         counts = np.diff(self.offsets)[photos]
         people = concatenate_ranges(self.offsets[:-1][photos], counts)
         lengths = np.diff(self.mask_offsets)[people]
-        of_photos = {key: getattr(self, key)[photos] for key in ("files", "ids", "sizes")}
+        of_photos = {key: getattr(self, key)[photos] for key in ("files", "ids", "sizes", "upright")}
         of_people = {
             key: getattr(self, key)[people]
             for key in ("keypoints", "boxes", "areas", "crowd", "annotation_ids")

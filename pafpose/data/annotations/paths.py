@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pafpose.data.photo_file import PhotoLimits, refuse_outside
 from pafpose.errors import PafposeError
 
 Splits = Mapping[str, tuple[str, str]]  # photos and annotations of each split, relative to the root
@@ -15,7 +16,7 @@ def find_split(root: Path, splits: Splits, split: str, *, need_photos: bool = Tr
 
     Raises ``PafposeError``, with the tree that is expected below ``root``, when one is missing.
     """
-    photos, annotations = (root / name for name in splits[split])
+    photos, annotations = (root / Path(str(name)).expanduser() for name in splits[split])
     if not annotations.exists():
         missing = f"annotation file not found: looked for {annotations.absolute()}"
     elif need_photos and not (photos.is_dir() or (photos.suffix == ".txt" and photos.is_file())):
@@ -23,6 +24,15 @@ def find_split(root: Path, splits: Splits, split: str, *, need_photos: bool = Tr
     else:
         return photos, annotations
     raise PafposeError(f"{missing}\n{_expected_tree(root.absolute(), splits)}")
+
+
+def local_name(name: str, folder: Path, limits: PhotoLimits) -> str:
+    """Return the name of a photo with slashes for Windows' separators; raise if it leads out of the data."""
+    if "\\" in name and not (folder / name).exists():
+        name = name.replace("\\", "/")
+    if name.startswith("/") or ".." in name.split("/"):
+        refuse_outside(folder / name, limits.inside)
+    return name
 
 
 def _expected_tree(root: Path, splits: Splits) -> str:

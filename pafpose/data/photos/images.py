@@ -1,18 +1,31 @@
 """Photos as RGB uint8 arrays: read, moved into a crop, or fitted into the network's input.
 
 Annotations live in the frame whose size their file states. Like COCO's own tools, :func:`read_photo` ignores
-the EXIF orientation, unless the stated size is that of the turned picture.
+the EXIF orientation, unless the stated size is that of the turned picture, or the format says that labels
+belong to the turned picture. Whatever is transparent becomes grey: nobody is seen whom a viewer hides.
 """
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from pafpose import geometry
-from pafpose.data.image_header import WAY_OUT
+from pafpose.data.photo_file import (
+    DEFAULT_LIMITS,
+    WAY_OUT,
+    Header,
+    PhotoFile,
+    PhotoLimits,
+    open_picture,
+    read_bytes,
+    read_header,
+)
 from pafpose.errors import PafposeError
 
 FILL = 128  # grey of everything beyond the photo, as in the original training code
@@ -22,48 +35,58 @@ _REDUCED = {  # cv2 has these flags with a BGR bit set, which would win over IMR
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
-_RGB = cv2.IMREAD_COLOR_RGB
-_AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
+_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_GREY = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # by EXIF orientation: from stored to upright
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: np.rot90(image, 3),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
 
 
-def load_image(path: str | Path, *, exif: bool = True) -> np.ndarray:
+def load_image(path: str | Path, *, exif: bool = True, limits: PhotoLimits = DEFAULT_LIMITS) -> np.ndarray:
     """Read a picture file as RGB uint8 ``(H, W, 3)``, turned upright by its EXIF orientation.
 
     Grey, CMYK, 16-bit and transparent files are converted. ``exif=False`` leaves the pixels as stored. Raises
-    ``PafposeError`` for a file that is missing, empty, truncated or not a picture.
+    ``PafposeError`` for a file that is missing, empty, truncated, not a picture, or beyond the limits.
     """
-    return _decode(_read_bytes(path), _RGB | (0 if exif else _AS_STORED), path)
+    data = _read_picture(path, limits)
+    header = read_header(path, limits, data=data)
+    return _turn(_decode_rgb(data, header, path), header, exif)
 
 
-def read_photo(
-    path: str | Path, size: tuple[int, int], *, scale: float = 1.0
-) -> tuple[np.ndarray, np.ndarray]:
+def read_photo(photo: PhotoFile, *, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Read a photo in the frame of its annotations; return it and the matrix from photo pixels to its own.
 
-    ``size`` is the stated (height, width). A photo that will be shrunk by ``scale`` <= 1/2 is returned 2, 4
-    or 8 times smaller. JPEGs are decoded at that size, which is faster and free of aliasing; others are
-    averaged.
+    A photo that will be shrunk by ``scale`` <= 1/2 is returned 2, 4 or 8 times smaller. JPEGs are decoded at
+    that size, which is faster and free of aliasing; others are averaged.
     """
-    data = _read_bytes(path)
-    factor = reduction(scale)
-    if factor > 1 and _is_jpeg(data):
-        image = _decode(data, _RGB | _AS_STORED | _REDUCED[factor], path)
-        if image.shape[:2] == (-(-size[0] // factor), -(-size[1] // factor)):
-            return image, geometry.resize(1 / factor)  # libjpeg rounds sizes up, so the factor is exact
-    image = _in_frame(data, size, path)
-    if factor == 1 or min(size) < factor:
+    data = _read_picture(photo.path, photo.limits)
+    header = read_header(photo.path, photo.limits, data=data)
+    turned, factor = _is_turned(photo, header), reduction(scale)
+    # libjpeg rounds sizes up, so the factor is exact, but the rest of the last block must stay at the end
+    exact = not turned or not any(side % factor for side in photo.size)
+    if factor > 1 and header.format == "JPEG" and exact:
+        image = _turn(_decode(data, _RGB | _REDUCED[factor], photo.path), header, turned)
+        if image.shape[:2] == (-(-photo.size[0] // factor), -(-photo.size[1] // factor)):
+            return image, geometry.resize(1 / factor)
+    image = _turn(_decode_rgb(data, header, photo.path), header, turned)
+    if factor == 1 or min(photo.size) < factor:
         return image, geometry.resize(1.0)
-    height, width = size[0] // factor, size[1] // factor
+    height, width = photo.size[0] // factor, photo.size[1] // factor
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return small, geometry.resize(width / size[1], height / size[0])
+    return small, geometry.resize(width / photo.size[1], height / photo.size[0])
 
 
-def read_warped(
-    path: str | Path, size: tuple[int, int], matrix: np.ndarray, crop: tuple[int, int]
-) -> np.ndarray:
-    """Read a photo of the stated (height, width) and move it by ``matrix`` into a crop of (height, width)."""
-    picture, shrunk = read_photo(path, size, scale=geometry.scale_of(matrix))
-    if picture.shape[:2] != size:
+def read_warped(photo: PhotoFile, matrix: np.ndarray, crop: tuple[int, int]) -> np.ndarray:
+    """Read a photo and move it by ``matrix`` into a crop of (height, width)."""
+    picture, shrunk = read_photo(photo, scale=geometry.scale_of(matrix))
+    if picture.shape[:2] != photo.size:
         matrix = geometry.compose(matrix, geometry.invert(shrunk))
     return warp(picture, matrix, crop)
 
@@ -109,21 +132,16 @@ def evaluation_input(
     return padded, matrix, valid
 
 
-def small_grey(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bytes of a picture file, and the picture in grey as stored; JPEGs come 8 times smaller."""
-    data = _read_bytes(path)
-    flags = _REDUCED[8] if _is_jpeg(data) else cv2.IMREAD_GRAYSCALE
-    return data, _decode(data, flags | _AS_STORED, path)
+def small_grey(path: Path, limits: PhotoLimits = DEFAULT_LIMITS) -> tuple[np.ndarray, Header, np.ndarray]:
+    """Return bytes and header of a picture file, and the picture in grey as stored; JPEGs 8 times smaller."""
+    data = _read_picture(path, limits)
+    header = read_header(path, limits, data=data)
+    flags = _GREY | (_REDUCED[8] if header.format == "JPEG" else 0)
+    return data, header, _decode(data, flags, path)
 
 
-def _read_bytes(path: str | Path) -> np.ndarray:
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-        raise PafposeError(f"{path}: cannot read the picture: {reason}; {WAY_OUT}") from error
-    if not data.size:
-        raise PafposeError(f"{path}: the picture file is empty (0 bytes); {WAY_OUT}")
+def _read_picture(path: str | Path, limits: PhotoLimits) -> np.ndarray:
+    data = read_bytes(path, limits)
     if _is_jpeg(data) and _is_truncated(data):
         raise PafposeError(f"{path}: truncated JPEG, its end is missing; {WAY_OUT}")
     return data
@@ -151,16 +169,40 @@ def _decode(data: np.ndarray, flags: int, path: str | Path) -> np.ndarray:
     return image
 
 
-def _in_frame(data: np.ndarray, size: tuple[int, int], path: str | Path) -> np.ndarray:
-    """Decode a picture as stored or, when only that has the stated size, turned by its EXIF orientation."""
-    image = _decode(data, _RGB | _AS_STORED, path)
-    if image.shape[:2] == size:
-        return image
-    turned = _decode(data, _RGB, path)
-    if turned.shape[:2] == size:
-        return turned
+def _decode_rgb(data: np.ndarray, header: Header, path: str | Path) -> np.ndarray:
+    """Decode a picture as stored, with grey wherever it is transparent."""
+    image = _decode_on_grey(data, path) if header.transparent else _decode(data, _RGB, path)
+    if image.shape[:2] != header.size:
+        raise PafposeError(
+            f"{path}: a damaged picture: {image.shape[:2]} pixels (height, width), but its header says "
+            f"{header.size}; {WAY_OUT}"
+        )
+    return image
+
+
+def _decode_on_grey(data: np.ndarray, path: str | Path) -> np.ndarray:
+    """Decode a picture with transparency as a viewer with a grey background shows it."""
+    try:
+        with open_picture(io.BytesIO(data.tobytes())) as picture:
+            layer = picture.convert("RGBA")
+    except Exception as error:  # Pillow raises errors of a dozen kinds on damaged files
+        raise PafposeError(f"{path}: cannot decode the picture ({error}); {WAY_OUT}") from error
+    background = Image.new("RGBA", layer.size, (FILL, FILL, FILL, 255))
+    return np.array(Image.alpha_composite(background, layer).convert("RGB"))
+
+
+def _is_turned(photo: PhotoFile, header: Header) -> bool:
+    """Return whether the labels belong to the picture after its EXIF rotation; raise if they fit neither."""
+    if header.size == photo.size and not photo.upright:
+        return False
+    if header.upright_size == photo.size:
+        return True
     raise PafposeError(
-        f"{path}: the picture is {image.shape[1]} x {image.shape[0]} pixels, but its annotation file says "
-        f"{size[1]} x {size[0]}, so the labels would not fit; use the picture they were made for, or leave "
-        "such photos out with data.on_error=skip"
+        f"{photo.path}: the picture is {header.size[1]} x {header.size[0]} pixels, but its annotation file "
+        f"says {photo.size[1]} x {photo.size[0]}, so the labels would not fit; use the picture they were made"
+        " for, or leave such photos out with data.on_error=skip"
     )
+
+
+def _turn(image: np.ndarray, header: Header, turned: bool) -> np.ndarray:
+    return np.ascontiguousarray(_TURNS[header.orientation](image)) if turned else image

@@ -91,7 +91,7 @@ class PatchAugmentation:
         """Return a random part of a random photo without people, resized to (height, width)."""
         photo = int(self.background_photos[rng.integers(len(self.background_photos))])
         photo_size = self.index.size(photo)
-        picture, _ = read_photo(self.index.path(photo), photo_size)
+        picture, _ = read_photo(self.index.photo(photo))
         scale = rng.uniform(0.3, 1.0) * min(photo_size[0] / size[0], photo_size[1] / size[1])
         h, w = (max(1, int(side * scale)) for side in size)
         y, x = (int(rng.integers(n - side + 1)) for n, side in zip(photo_size, (h, w), strict=True))

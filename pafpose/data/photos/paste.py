@@ -108,7 +108,7 @@ class PasteAugmentation:
         """Return the donor's photo moved into a crop of that size, and the opacity 0 to 255 of the donor."""
         photo = int(self.photo_of[donor])
         photo_size = self.index.size(photo)
-        image = read_warped(self.index.path(photo), photo_size, matrix, size)
+        image = read_warped(self.index.photo(photo), matrix, size)
         mask = decode_union([self.index.mask(donor)], photo_size).astype(np.uint8) * 255
         return image, cv2.blur(cv2.warpAffine(mask, matrix, size[::-1]), (3, 3))
 

@@ -36,9 +36,9 @@ def check_data(cfg: DictConfig) -> Audit:
     log.info("page         %s", folder / "audit.html")
     log.info("report       %s", folder / "audit.json")
     if audit.problems:
-        log.error("%d problems: %s", audit.problems, ", ".join(k for k in audit.counts if k in audit.fatal))
+        log.error("%s: %s", audit.verdict, ", ".join(k for k in audit.counts if k in audit.fatal))
     else:
-        log.info("clean")
+        log.info("%s", audit.verdict)
     return audit
 
 

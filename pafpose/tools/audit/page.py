@@ -30,14 +30,8 @@ def page(audit: Audit, *, pictures: int, listed: int) -> str:
 
 
 def _cards(audit: Audit, figures: dict[str, dict[str, Any]]) -> list[Card]:
-    problems = audit.problems
-    verdict = (
-        Card("status", f"{problems} problems", "words bad")
-        if problems
-        else Card("status", "clean", "words good")
-    )
-    notes = sum(audit.counts.values()) - problems
-    found = [verdict, Card("worth a look", str(notes)), Card("skeleton", audit.skeleton.name, "words")]
+    verdict = Card("status", audit.verdict, "words bad" if audit.problems else "words good")
+    found = [verdict, Card("skeleton", audit.skeleton.name, "words")]
     for name, values in figures.items():
         found.append(Card(f"{name}: photos", str(values["photos"])))
         found.append(Card(f"{name}: people with keypoints", str(values["people_with_keypoints"])))

@@ -10,31 +10,26 @@ from pafpose.tools.audit.findings import Finding
 from pafpose.tools.audit.split import Split
 from pafpose.tools.audit.swapped_sides import find_swapped_sides
 
+SAME = 0.8  # similarity (OKS) of two annotations of one person
 FAR = 0.25  # of the longer side of a person's box: how far outside it a keypoint is suspicious
 
 
 def audit_people(split: Split, margin: float) -> Iterator[Finding]:
     """Run all checks of people; points and boxes may lie ``margin`` px outside their photo."""
-    yield from _invalid_numbers(split)
+    yield from _bad_visibility(split)
     yield from _outside_photo(split, margin)
     yield from _boxes(split, margin)
     yield from _collapsed(split)
     yield from _never_labelled(split)
     yield from _wrong_num_keypoints(split)
-    yield from _duplicate_people(split)
-    yield from _bad_masks(split)
+    yield from _same_people(split)
     yield from _swapped_sides(split)
 
 
-def _invalid_numbers(split: Split) -> Iterator[Finding]:
-    points = split.keypoints[:, list(split.skeleton.scored)]
-    xy, v = points[..., :2], points[..., 2]
-    broken = np.isnan(v) | (~np.isfinite(xy).all(-1) & (np.nan_to_num(v, nan=1) != 0))
-    for m in _indices(broken.any(-1)):
-        count = int(broken[m].sum())
-        yield split.about("not_finite", m, f"{count} keypoints are not finite", count)
-    odd = np.isfinite(v) & ~np.isin(v, (0, 1, 2))
-    for m in _indices(odd.any(-1)):
+def _bad_visibility(split: Split) -> Iterator[Finding]:
+    v = split.keypoints[:, list(split.skeleton.scored), 2]
+    odd = ~np.isin(v, (0, 1, 2))
+    for m in _indices(np.any(odd, axis=-1)):
         count = int(odd[m].sum())
         yield split.about("bad_visibility", m, f"{count} keypoints with v other than 0, 1, 2", count)
 
@@ -93,32 +88,33 @@ def _wrong_num_keypoints(split: Split) -> Iterator[Finding]:
                 yield split.about("wrong_num_keypoints", m, text, abs(count - stated))
 
 
-def _duplicate_people(split: Split) -> Iterator[Finding]:
-    """Find pairs in one photo with the same three or more labelled keypoints, to the pixel."""
+def _same_people(split: Split) -> Iterator[Finding]:
+    """Find pairs in one photo whose keypoints are so close that they must be one person, annotated twice.
+
+    The measure is COCO's similarity over the keypoints that both have, three or more.
+    """
     xy, labelled = _scored_points(split)
-    first: dict[tuple[int, bytes], int] = {}
-    for m in _indices(~split.crowd & (labelled.sum(-1) >= 3)):
-        places = np.where(labelled[m, :, None], xy[m], -1).round()
-        key = (int(split.photo_of[m]), places.tobytes())
-        if key in first:
-            text = f"the same as annotation {split.people[first[key]]['id']}"
-            yield split.about("duplicate_person", m, text, 1.0)
-        first.setdefault(key, m)
-
-
-def _bad_masks(split: Split) -> Iterator[Finding]:
-    for m, person in enumerate(split.people):
-        mask, photo = person.get("segmentation"), split.photos[split.photo_of[m]]
-        stated = [photo.get("height"), photo.get("width")]
-        if isinstance(mask, dict) and all(stated) and list(mask.get("size", stated)) != stated:
-            text = f"mask of {mask['size']}, photo of {stated} (height, width)"
-            yield split.about("bad_mask", m, text, 1.0)
+    eligible = ~split.crowd & (labelled.sum(-1) >= 3)
+    sigmas = np.array(split.skeleton.sigmas)[list(split.skeleton.scored)]
+    rows = np.flatnonzero(eligible)
+    rows = rows[np.argsort(split.photo_of[rows], kind="stable")]
+    for members in np.split(rows, np.flatnonzero(np.diff(split.photo_of[rows])) + 1):
+        for n, m in enumerate(members[1:], 1):
+            others = members[:n]
+            shared = labelled[others] & labelled[m]
+            extent = np.ptp(xy[m, labelled[m]], axis=0).prod()
+            squares = ((xy[others] - xy[m]) ** 2).sum(-1) / (2 * max(extent, 1.0) * (2 * sigmas) ** 2)
+            likeness = (np.exp(-squares) * shared).sum(-1) / np.maximum(shared.sum(-1), 1)
+            likeness[2 * shared.sum(-1) < labelled[m].sum()] = 0
+            best = int(likeness.argmax())
+            if likeness[best] > SAME:
+                text = f"nearly the same keypoints as annotation {split.people[others[best]]['id']}"
+                yield split.about("same_person", int(m), text, likeness[best])
 
 
 def _swapped_sides(split: Split) -> Iterator[Finding]:
     rows = _indices(~split.crowd)
-    points = np.nan_to_num(split.keypoints[rows], posinf=0, neginf=0)
-    for m, pairs, strength in find_swapped_sides(points, split.labelled[rows], split.skeleton):
+    for m, pairs, strength in find_swapped_sides(split.keypoints[rows], split.labelled[rows], split.skeleton):
         yield split.about("swapped_sides", rows[m], pairs.replace("_", " "), strength)
 
 
@@ -127,9 +123,9 @@ def _indices(mask: np.ndarray) -> list[int]:
 
 
 def _scored_points(split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Return places ``(M, K, 2)``, finite where labelled, and labels ``(M, K)`` of the scored keypoints."""
+    """Return places ``(M, K, 2)`` and labels ``(M, K)`` of the scored keypoints."""
     scored = list(split.skeleton.scored)
-    return np.nan_to_num(split.keypoints[:, scored, :2], posinf=0, neginf=0), split.labelled[:, scored]
+    return split.keypoints[:, scored, :2], split.labelled[:, scored]
 
 
 def _beyond_photo(low: np.ndarray, high: np.ndarray, sizes: np.ndarray) -> np.ndarray:

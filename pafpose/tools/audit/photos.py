@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pafpose.data.image_header import IMAGE_SUFFIXES, stored_size, upright_size
+from pafpose.data.photo_file import IMAGE_SUFFIXES, Header, PhotoLimits
 from pafpose.data.photos.images import small_grey
 from pafpose.errors import PafposeError
 from pafpose.tools.audit.findings import Finding
@@ -30,22 +30,22 @@ class PhotoFile(NamedTuple):
 
     path: Path
     fault: str | None  # why it cannot be read
-    stored: tuple[int, int] = (0, 0)  # height, width
-    upright: tuple[int, int] = (0, 0)  # after the EXIF rotation
+    header: Header = Header((0, 0), 1, False, "")
     digest: bytes = b""  # of the whole file
     hash: int = 0  # 64 comparisons of neighbouring pixels ("difference hash")
     thumbnail: np.ndarray | None = None  # (16, 16) uint8
-    format: str = ""  # of the content, as Pillow names it: JPEG, PNG
 
 
 def audit_photos(splits: Mapping[str, Split], workers: int) -> Iterator[Finding]:
     """Run all checks of photo files, with ``workers`` threads to read them."""
-    listed: dict[Path, set[str]] = defaultdict(set)
+    listed: dict[Path, set[Path]] = defaultdict(set)
+    limits: dict[Path, PhotoLimits] = {}
     for split in splits.values():
-        listed[split.folder].update(str(photo["file_name"]) for photo in split.photos)
-    paths = [folder / name for folder, names in listed.items() for name in sorted(names)]
+        paths = [split.folder / photo["file_name"] for photo in split.photos]
+        listed[split.folder].update(paths)
+        limits |= {path: split.limits for path in paths if path.is_file()}
     with ThreadPoolExecutor(workers) as pool:  # decoding releases Python's lock
-        files = {f.path: f for f in pool.map(read_photo_file, [path for path in paths if path.is_file()])}
+        files = {f.path: f for f in pool.map(read_photo_file, limits, limits.values())}
     for split in splits.values():
         yield from _presence(split)
         yield from _contents(split, files)
@@ -54,13 +54,10 @@ def audit_photos(splits: Mapping[str, Split], workers: int) -> Iterator[Finding]
     yield from _copies(splits, files)
 
 
-def read_photo_file(path: Path) -> PhotoFile:
+def read_photo_file(path: Path, limits: PhotoLimits) -> PhotoFile:
     """Read a photo file once and sum it up."""
     try:
-        data, grey = small_grey(path)
-        stored, upright = stored_size(path), upright_size(path)
-        with Image.open(path) as picture:
-            content = str(picture.format)
+        data, header, grey = small_grey(path, limits)
     except PafposeError as error:
         return PhotoFile(path, str(error).removeprefix(f"{path}: ").split(";")[0])
     tiny = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
@@ -68,12 +65,10 @@ def read_photo_file(path: Path) -> PhotoFile:
     return PhotoFile(
         path,
         None,
-        stored,
-        upright,
+        header,
         digest=hashlib.blake2b(data.tobytes(), digest_size=16).digest(),
         hash=int(bits, 2),
         thumbnail=cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA),
-        format=content,
     )
 
 
@@ -101,6 +96,7 @@ def _presence(split: Split) -> Iterator[Finding]:
 
 def _contents(split: Split, files: Mapping[Path, PhotoFile]) -> Iterator[Finding]:
     """Find photos that are unreadable, of another size or format than stated, or turned by EXIF."""
+    suffixes = Image.registered_extensions()
     for photo in split.photos:
         file = files.get(split.folder / str(photo["file_name"]))
         if file is None:
@@ -108,24 +104,28 @@ def _contents(split: Split, files: Mapping[Path, PhotoFile]) -> Iterator[Finding
         if file.fault:
             yield _about(split, "unreadable_file", photo, file.fault)
             continue
-        stored = f"{file.stored[1]} x {file.stored[0]}"
+        header = file.header
+        stored = f"{header.size[1]} x {header.size[0]}"
         stated = (photo.get("height"), photo.get("width"))
-        if all(stated) and stated not in (file.stored, file.upright):
+        if all(stated) and stated not in (header.size, header.upright_size):
             text = f"stated {stated[1]} x {stated[0]}, found {stored} pixels"
             yield _about(split, "wrong_size", photo, text)
-        if file.stored != file.upright:
-            text = f"stored as {stored}, turned by its EXIF tag"
-            yield _about(split, "exif_orientation", photo, text)
-        if Image.registered_extensions().get(file.path.suffix.lower()) != file.format:
-            yield _about(split, "wrong_suffix", photo, f"holds a {file.format} picture")
+        if header.orientation != 1:
+            upright = photo.get("upright") or stated == header.upright_size != header.size
+            frame = "turned upright" if upright else "as stored"
+            text = f"stored as {stored} with EXIF orientation {header.orientation}; it is read {frame}"
+            yield _about(split, "turned", photo, text)
+        if suffixes.get(file.path.suffix.lower()) != header.format:
+            yield _about(split, "wrong_suffix", photo, f"holds a {header.format} picture")
 
 
-def _unlisted(split: Split, listed: set[str]) -> Iterator[Finding]:
+def _unlisted(split: Split, listed: set[Path]) -> Iterator[Finding]:
     """Find pictures below the folder of a split that no split lists."""
     for path in sorted(split.folder.rglob("*")) if split.folder.is_dir() else ():
-        name = path.relative_to(split.folder).as_posix()
-        if path.suffix.lower() in IMAGE_SUFFIXES and name not in listed:
-            yield Finding("unlisted_file", split.name, "not listed", file=name)
+        if path.suffix.lower() in IMAGE_SUFFIXES and path not in listed:
+            yield Finding(
+                "unlisted_file", split.name, "not listed", file=path.relative_to(split.folder).as_posix()
+            )
 
 
 def _copies(splits: Mapping[str, Split], files: Mapping[Path, PhotoFile]) -> Iterator[Finding]:
@@ -168,7 +168,7 @@ def _pairs(files: Sequence[PhotoFile]) -> Iterator[tuple[PhotoFile, PhotoFile, s
 def _look_the_same(one: PhotoFile, other: PhotoFile) -> bool:
     if one.thumbnail is None or other.thumbnail is None or (one.hash ^ other.hash).bit_count() > MAX_BITS:
         return False
-    aspects = [file.stored[0] / max(file.stored[1], 1) for file in (one, other)]
+    aspects = [file.header.size[0] / max(file.header.size[1], 1) for file in (one, other)]
     if abs(aspects[0] / aspects[1] - 1) > 0.02:
         return False
     return float(np.abs(one.thumbnail.astype(int) - other.thumbnail).mean()) < MAX_DIFFERENCE

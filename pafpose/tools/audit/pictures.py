@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
@@ -27,15 +25,16 @@ def draw_finding(audit: Audit, finding: Finding) -> list[np.ndarray]:
     try:
         if finding.person is not None:
             return [_draw_person(split, finding.person)]
-        others = [load_image(finding.other)] if finding.other else []
-        return [_fitted(image) for image in (*others, load_image(split.folder / finding.file, exif=False))]
+        others = [load_image(finding.other, limits=split.limits)] if finding.other else []
+        own = load_image(split.folder / finding.file, exif=False, limits=split.limits)
+        return [_fitted(image) for image in (*others, own)]
     except PafposeError:  # a photo that cannot be read
         return []
 
 
 def _draw_person(split: Split, person: int) -> np.ndarray:
     """Draw a person with box and keypoints, with room for what lies outside the photo."""
-    image = _load(split.photos[split.photo_of[person]], split.folder)
+    image = _load(split.photos[split.photo_of[person]], split)
     labelled, box = split.labelled[person], split.boxes[person]
     points = np.where(labelled[:, None], np.nan_to_num(split.keypoints[person], posinf=0, neginf=0), 0)
     corners = np.array([box[:2], box[:2] + box[2:]])
@@ -49,11 +48,11 @@ def _draw_person(split: Split, person: int) -> np.ndarray:
     return draw_people(out, transform_keypoints(matrix, points)[None], split.skeleton)
 
 
-def _load(photo: Json, folder: Path) -> np.ndarray:
-    """Return a photo in the frame of its annotations: turned upright only if the stated size is."""
-    path, stated = folder / str(photo["file_name"]), (photo.get("height"), photo.get("width"))
-    image = load_image(path, exif=False)
-    return load_image(path) if all(stated) and image.shape[:2] != stated else image
+def _load(photo: Json, split: Split) -> np.ndarray:
+    """Return a photo in the frame of its annotations: turned upright if they say so, or fit only then."""
+    path, stated = split.folder / str(photo["file_name"]), (photo.get("height"), photo.get("width"))
+    image = load_image(path, exif=bool(photo.get("upright")), limits=split.limits)
+    return load_image(path, limits=split.limits) if all(stated) and image.shape[:2] != stated else image
 
 
 def _cut_out(image: np.ndarray, around: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,9 @@ from pafpose.tools.audit.findings import KINDS, AuditSettings, Finding
 from pafpose.tools.audit.people import audit_people
 from pafpose.tools.audit.photos import audit_photos
 from pafpose.tools.audit.split import Split, read_split
+from pafpose.tools.audit.trial import Trial, index_split, read_photos
+
+FILE_KINDS = ("missing_file", "unreadable_file", "wrong_size")  # say already why a photo cannot be read
 
 
 @dataclass
@@ -34,6 +37,13 @@ class Audit:
         """The number of findings of each kind that was found, in the order of ``KINDS``."""
         number = Counter(finding.kind for finding in self.findings)
         return {kind: number[kind] for kind in KINDS if number[kind]}
+
+    @property
+    def verdict(self) -> str:
+        """How sound the data are, in a few words."""
+        look = len(self.findings) - self.problems
+        problems = f"{self.problems or 'no'} problem{'' if self.problems == 1 else 's'}"
+        return f"{problems}; {look} worth a look" if look else problems if self.problems else "clean"
 
     @property
     def problems(self) -> int:
@@ -58,7 +68,7 @@ class Audit:
         return {
             "data": self.name,
             "skeleton": self.skeleton.name,
-            "status": "problems" if self.problems else "clean",
+            "status": "problems" if self.problems else "worth a look" if self.findings else "clean",
             "problems": self.problems,
             "splits": {name: statistics(split) for name, split in self.splits.items()},
             "kinds": kinds,
@@ -73,20 +83,39 @@ def run_audit(data: PoseDataModule, settings: AuditSettings) -> Audit:
         )
     data.prepare_data()
     audit = Audit(str(data.name), data.skeleton, settings.fatal_kinds)
+    trials: dict[str, Trial] = {}
     for name in settings.splits:
         try:
-            split, found = read_split(data, name)
+            audit.splits[name], found = read_split(data, name)
         except PafposeError as error:
             audit.findings.append(Finding("unusable", name, str(error), 1.0))
             continue
-        audit.splits[name] = split
-        audit.findings += [*found, *audit_people(split, settings.margin)]
+        trials[name] = index_split(data, audit.splits[name])
+        audit.splits[name].use_frames_of(trials[name].indexed)
+        audit.findings += [*found, *audit_people(audit.splits[name], settings.margin)]
+    workers = settings.workers or len(os.sched_getaffinity(0))
+    if settings.files:
+        audit.findings += audit_photos(audit.splits, workers)
+    for name, split in audit.splits.items():
         if not split.labelled.any():
             text = f"{len(split.photos)} photos, {len(split.people)} annotations, no labelled keypoint"
             audit.findings.append(Finding("empty", name, text))
-    if settings.files:
-        audit.findings += audit_photos(audit.splits, settings.workers or len(os.sched_getaffinity(0)))
+        audit.findings += _new_findings(data, audit, trials[name], workers if settings.files else 0)
     return audit
+
+
+def _new_findings(data: FolderDataModule, audit: Audit, trial: Trial, workers: int) -> list[Finding]:
+    """Return what training comes across and no check has found; photos are read unless ``workers`` is 0."""
+    of_split = [finding for finding in audit.findings if finding.split == trial.split]
+    known = {finding.kind for finding in of_split}
+    found = [finding for finding in trial.findings if finding.kind not in known]
+    if trial.indexed is not None and workers:
+        files = {finding.file for finding in of_split if finding.kind in FILE_KINDS}
+        photos = read_photos(data, trial.split, trial.indexed, workers)
+        found += [finding for finding in photos if finding.file not in files]
+    if trial.stopped and not any(KINDS[finding.kind].error for finding in (*of_split, *found)):
+        found.append(Finding("unusable", trial.split, trial.stopped, 1.0))
+    return found
 
 
 def statistics(split: Split) -> dict[str, Any]:

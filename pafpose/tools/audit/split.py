@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 
 from pafpose.data.annotations import formats
+from pafpose.data.annotations.faults import Faults, shown
+from pafpose.data.annotations.index import PoseIndex
+from pafpose.data.annotations.paths import local_name
 from pafpose.data.annotations.tidy import tidy
 from pafpose.data.folder import FolderDataModule
+from pafpose.data.photo_file import DEFAULT_LIMITS, PhotoLimits
 from pafpose.errors import PafposeError
 from pafpose.geometry import box_from_corner_frame
 from pafpose.skeleton import Skeleton
@@ -35,6 +39,7 @@ class Split:
     keypoints: np.ndarray  # (M, K, 3) in the skeleton's order, as written: NaN stays
     boxes: np.ndarray  # (M, 4) x, y, w, h in the frame of geometry.py; NaN where none is given
     crowd: np.ndarray  # (M,) bool
+    limits: PhotoLimits = DEFAULT_LIMITS  # which photos may be opened
 
     @cached_property
     def labelled(self) -> np.ndarray:
@@ -46,6 +51,15 @@ class Split:
         """(M, 2) stated width and height of each person's photo; NaN where not stated."""
         known = [(p.get("width") or np.nan, p.get("height") or np.nan) for p in self.photos]
         return np.array(known, float).reshape(-1, 2)[self.photo_of]
+
+    def use_frames_of(self, index: PoseIndex | None) -> None:
+        """Take over which photos training reads upright, and their sizes in that frame."""
+        rows = {} if index is None else dict(zip(index.ids.tolist(), range(len(index)), strict=True))
+        for photo in self.photos:
+            row = rows.get(photo["id"])
+            if index is not None and row is not None and index.upright[row]:
+                height, width = index.size(row)
+                photo |= {"upright": True, "height": height, "width": width}
 
     @property
     def scored_names(self) -> list[str]:
@@ -75,16 +89,21 @@ def read_split(data: FolderDataModule, name: str) -> tuple[Split, list[Finding]]
     folder, source = data.find_split(name)
     written = formats.read_content(data.format, source, folder, data.skeleton)
     found = list(_duplicate_ids(written, name))
-    content = tidy(written, source)
-    keypoint_names = {c["id"]: list(c["keypoints"]) for c in content["categories"] if c.get("keypoints")}
-    if not keypoint_names:
-        raise PafposeError(f"{source}: no category lists its keypoints")
+    content = tidy(written, source, Faults(source, "collect"))  # trial.py reports the faults
+    keypoint_names = {c["id"]: c["keypoints"] for c in content["categories"] if c["keypoints"]}
+    fitting = {number: names for number, names in keypoint_names.items() if data.skeleton.fits(names)}
+    if not fitting:
+        misfits = map(data.skeleton.misfit, keypoint_names.values())
+        raise PafposeError(f"{source}: {next(misfits, 'no category lists its keypoints')}")
+    limits, place = data.photo_limits(folder), formats.photos_folder(folder)
+    for photo in content["images"]:
+        photo["file_name"] = local_name(photo["file_name"], place, limits)
     photos = list({photo["id"]: photo for photo in reversed(content["images"])}.values())[::-1]
     index = {photo["id"]: n for n, photo in enumerate(photos)}
     categories = {category["id"] for category in content["categories"]}
     people: list[Json] = []
     for person in content["annotations"]:
-        fault = _fault(person, index, categories, keypoint_names)
+        fault = _fault(person, index, categories)
         if fault:
             photo = index.get(person["image_id"])
             found.append(
@@ -97,19 +116,20 @@ def read_split(data: FolderDataModule, name: str) -> tuple[Split, list[Finding]]
                     annotation_id=person["id"],
                 )
             )
-        elif person["category_id"] in keypoint_names:
+        elif person["category_id"] in fitting:
             people.append(person)
     boxes = np.array([person.get("bbox") or [np.nan] * 4 for person in people], float).reshape(-1, 4)
     split = Split(
         name=name,
-        folder=formats.photos_folder(folder),
+        folder=place,
         skeleton=data.skeleton,
         photos=photos,
         people=people,
         photo_of=np.array([index[person["image_id"]] for person in people], np.int64),
-        keypoints=_keypoints(people, keypoint_names, data.skeleton),
+        keypoints=_keypoints(people, fitting, data.skeleton),
         boxes=box_from_corner_frame(boxes),
         crowd=np.array([bool(person.get("iscrowd")) for person in people], bool),
+        limits=limits,
     )
     return split, found
 
@@ -117,24 +137,20 @@ def read_split(data: FolderDataModule, name: str) -> tuple[Split, list[Finding]]
 def _duplicate_ids(content: Mapping[str, Any], split: str) -> Iterator[Finding]:
     for key, kind in (("images", "duplicate_image_id"), ("annotations", "duplicate_annotation_id")):
         rows = content.get(key) or []
-        ids = Counter(str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id") is not None)
+        rows = rows if isinstance(rows, list) else []
+        ids = Counter(shown(row["id"]) for row in rows if isinstance(row, dict) and row.get("id") is not None)
         for number, count in ids.items():
             if count > 1:
                 yield Finding(kind, split, f"id {number} occurs {count} times", score=count)
 
 
-def _fault(
-    person: Json, photos: Mapping[int, int], categories: set[int], names: Mapping[int, Sequence[str]]
-) -> tuple[str, str] | None:
+def _fault(person: Json, photos: Mapping[int, int], categories: set[int]) -> tuple[str, str] | None:
     """Return why an annotation cannot be used, as kind and text; None when it can."""
     if person["image_id"] not in photos:
         return "unknown_image", f"image_id {person['image_id']} is not listed"
     category = person.get("category_id")
     if category not in categories:
         return "unknown_category", f"category_id {category} is not listed"
-    count = len(person.get("keypoints") or [])
-    if count and category in names and count != 3 * len(names[category]):
-        return "wrong_length", f"{count} numbers for {len(names[category])} keypoints"
     return None
 
 

@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from pafpose.data.annotations.faults import Faults
 from pafpose.data.annotations.ground_truth import ground_truth
 from pafpose.data.annotations.index import count_labelled
-from pafpose.data.image_header import stored_size
+from pafpose.data.photo_file import read_header
 from pafpose.errors import PafposeError
 from tests.data.coco_files import COCO_NAMES, person, read_split, six_points, write_split
 
@@ -96,7 +97,8 @@ def test_keypoints_that_are_not_finite_are_unlabelled(tmp_path, coco18):
     odd["keypoints"][5 * 3 + 1] = float("inf")
     odd["keypoints"][6 * 3 + 2] = 7
     odd["bbox"] = [float("nan"), 0, -3, 5]
-    index = read(write_split(tmp_path, [(GREY, [odd])]), coco18, on_error="skip")
+    file = write_split(tmp_path, [(GREY, [odd])])
+    index = read(file, coco18, faults=Faults(file, "skip"))
     assert np.isfinite(index.keypoints).all() and np.isfinite(index.boxes).all()
     assert index.keypoints[0, 0].tolist() == [0, 0, 0] and index.keypoints[0, 6, 2] == 2
     assert count_labelled(index, coco18.scored).tolist() == [4]
@@ -115,7 +117,7 @@ def test_size_missing_from_the_file_is_read_from_the_photo(tmp_path, coco18):
         (lambda c: c["images"].append(c["images"][0]), "image id 1 occurs twice"),
         (lambda c: c["categories"][0].pop("keypoints"), "no category lists its keypoints"),
         (lambda c: c.pop("annotations"), "lacks \\['annotations'\\]"),
-        (lambda c: c["annotations"][0]["keypoints"].pop(), "annotation 1: 50 numbers"),
+        (lambda c: c["annotations"][0]["keypoints"].pop(), "annotation 1 of image 1: 50 numbers"),
         (
             lambda c: c["categories"][0].update(keypoints=["tail"] * 17),
             "skeleton coco18: the data set has none of its",
@@ -175,7 +177,7 @@ def test_unicode_names(tmp_path, coco18):
     (folder / "000000000001.jpg").rename(folder / "été.jpg")
     change(file, lambda c: c["images"][0].update(file_name="été.jpg"))
     path = read(file, coco18).path(0)
-    assert path.name == "été.jpg" and stored_size(path) == (60, 80)
+    assert path.name == "été.jpg" and read_header(path).size == (60, 80)
 
 
 def test_variations_of_home_made_files_are_accepted(tmp_path, coco18, caplog):
@@ -216,7 +218,7 @@ def test_keypoints_that_the_file_does_not_name_are_logged(tmp_path, caplog):
         (lambda c: c["annotations"][0].pop("image_id"), "annotation 1 has image_id=None; a whole number"),
         (lambda c: c["images"][0].update(id="x"), "image 'x' has id='x'"),
         (lambda c: c["images"][0].pop("file_name"), "image 1 has no file_name"),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2]), r"annotation 1: bbox \[1, 2\]"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2]), r"annotation 1 of image 1: bbox \[1, 2\]"),
     ],
 )
 def test_malformed_entries_are_named(tmp_path, coco18, edit, message):

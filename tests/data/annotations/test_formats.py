@@ -15,7 +15,7 @@ from pafpose.data.annotations.formats import find_reader, read_index
 from pafpose.data.annotations.formats.yolo import keypoint_names
 from pafpose.data.annotations.tidy import BODY, FEET
 from pafpose.data.folder import FolderDataModule
-from pafpose.data.image_header import upright_size
+from pafpose.data.photo_file import read_header
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 from tests.conftest import skeleton_config
@@ -175,7 +175,7 @@ def test_yolo_labels_belong_to_the_upright_photo(tmp_path, coco18):
     with Image.open(file) as picture:
         picture.rotate(90, expand=True).save(file.with_suffix(".jpg"), exif=tags)
     file.unlink()
-    assert upright_size(file.with_suffix(".jpg")) == SIZES[0]
+    assert read_header(file.with_suffix(".jpg")).upright_size == SIZES[0]
     found = read_index("yolo", tmp_path / "data.yaml", tmp_path / "images" / "train", coco18)
     assert found.size(0) == SIZES[0]
     assert build(tmp_path, "data=yolo").train_dataset[0].original == SIZES[0]

@@ -219,7 +219,7 @@ def test_a_mask_of_another_size_is_refused(tmp_path, coco18):
     from pafpose.errors import PafposeError
 
     shape = {"size": [H, W + 1], "counts": [H * (W + 1)]}
-    with pytest.raises(PafposeError, match="annotation 1: its RLE mask"):
+    with pytest.raises(PafposeError, match="annotation 1 of image 1: its RLE mask"):
         index_of(tmp_path, coco18, [person({}, box=(0, 0, 1, 1), segmentation=shape, iscrowd=1)])
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pafpose import geometry
-from pafpose.data.image_header import stored_size, upright_size
+from pafpose.data.photo_file import PhotoFile, read_header
 from pafpose.data.photos.images import FILL, evaluation_input, load_image, read_photo, reduction, warp
 from pafpose.errors import PafposeError
 
@@ -54,7 +54,7 @@ def test_other_kinds_become_rgb(tmp_path, picture, mode):
 def test_grey_photos_work_reduced_too(tmp_path, picture):
     file = tmp_path / "photo.jpg"
     Image.fromarray(picture).convert("L").save(file)
-    image, matrix = read_photo(file, (40, 64), scale=0.3)
+    image, matrix = read_photo(PhotoFile(file, (40, 64)), scale=0.3)
     assert image.shape == (20, 32, 3)
     assert matrix[0].tolist() == [0.5, 0, -0.25]
 
@@ -63,19 +63,19 @@ def test_grey_photos_work_reduced_too(tmp_path, picture):
 def test_annotations_decide_the_frame_of_turned_photos(tmp_path, picture, orientation):
     file = tmp_path / "photo.jpg"
     Image.fromarray(picture).save(file, quality=98, exif=exif(orientation))
-    stored, _ = read_photo(file, (40, 64))
+    stored, _ = read_photo(PhotoFile(file, (40, 64)))
     assert np.abs(stored.astype(int) - picture).max() < 16  # as COCO's own tools see it
-    assert stored_size(file) == (40, 64)
-    assert upright_size(file) == ((40, 64) if orientation == 3 else (64, 40))
+    assert read_header(file).size == (40, 64)
+    assert read_header(file).upright_size == ((40, 64) if orientation == 3 else (64, 40))
     turned = load_image(file)
     assert np.abs(turned.astype(int) - np.rot90(picture, {3: 2, 6: 3, 8: 1}[orientation])).max() < 16
     assert np.abs(load_image(file, exif=False).astype(int) - picture).max() < 16
     if orientation != 3:
         for scale in (1.0, 0.25):  # reduced decoding must not mistake the frame
-            upright, matrix = read_photo(file, (64, 40), scale=scale)
+            upright, matrix = read_photo(PhotoFile(file, (64, 40)), scale=scale)
             factor = round(1 / matrix[0, 0])
             assert upright.shape[:2] == (64 // factor, 40 // factor)
-        assert np.array_equal(read_photo(file, (64, 40))[0], turned)
+        assert np.array_equal(read_photo(PhotoFile(file, (64, 40)))[0], turned)
 
 
 def test_a_photo_of_another_size_is_refused(tmp_path, picture):
@@ -83,7 +83,7 @@ def test_a_photo_of_another_size_is_refused(tmp_path, picture):
     Image.fromarray(picture).save(file)
     for scale in (1.0, 0.5):
         with pytest.raises(PafposeError, match=r"photo\.jpg: the picture is 64 x 40 .* says 100 x 40"):
-            read_photo(file, (40, 100), scale=scale)
+            read_photo(PhotoFile(file, (40, 100)), scale=scale)
 
 
 def test_progressive_and_trailing_bytes_are_fine_truncation_is_not(tmp_path, picture):
@@ -128,7 +128,7 @@ def test_odd_sizes_pass(tmp_path, size):
         file = tmp_path / f"photo.{suffix}"
         Image.fromarray(np.full((*size, 3), 200, np.uint8)).save(file)
         for scale in (1.0, 0.1):
-            image, _ = read_photo(file, size, scale=scale)
+            image, _ = read_photo(PhotoFile(file, size), scale=scale)
             assert abs(int(image.mean()) - 200) < 3
         padded, _, valid = evaluation_input(load_image(file), input_size=64, fit="long", stride=8)
         assert max(valid) == 64 and all(side % 8 == 0 for side in padded.shape[:2])

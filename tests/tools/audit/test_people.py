@@ -88,4 +88,4 @@ def test_the_same_keypoints_in_another_photo_are_another_person(coco18):
     split = split_of(coco18, {}, {})
     split.photo_of[1] = 0
     (finding,) = audit_people(split, 0.0)
-    assert (finding.kind, finding.text) == ("duplicate_person", "the same as annotation 10")
+    assert (finding.kind, finding.text) == ("same_person", "nearly the same keypoints as annotation 10")

@@ -4,6 +4,7 @@ A reader is called as ``read(annotations, photos, skeleton)``, with ``data.<spli
 ``data.<split>_images`` below ``data.root`` and the skeleton in use. It returns what a COCO json holds:
 
 - ``images``: ``id``, ``file_name`` below the folder of photos and, if known, ``height`` and ``width``;
+  ``upright: True`` if labels are those of the photo after its EXIF rotation;
 - ``annotations``: ``image_id``, ``keypoints`` as x, y, v in photo pixels and, if known, ``bbox``, ``area``,
   ``iscrowd`` and ``segmentation``;
 - ``categories``: ``id``, and the names of the ``keypoints`` in the order in which annotations list them.
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from pafpose.data.annotations.coco import build_index, load_json
+from pafpose.data.annotations.faults import Faults
 from pafpose.data.annotations.formats.coco_foot import read_coco_foot
 from pafpose.data.annotations.formats.yolo import read_yolo
 from pafpose.data.annotations.index import PoseIndex
+from pafpose.data.photo_file import DEFAULT_LIMITS, PhotoLimits
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 
@@ -69,12 +72,14 @@ def read_index(
     skeleton: Skeleton,
     *,
     box_area: float = 1.0,
-    on_error: str = "raise",
+    faults: Faults | None = None,
+    limits: PhotoLimits = DEFAULT_LIMITS,
 ) -> PoseIndex:
     """Read and index one split; :func:`~pafpose.data.annotations.coco.build_index` explains the settings."""
     content = read_content(name, annotations, photos, skeleton)
+    folder = photos_folder(photos)
     return build_index(
-        content, annotations, photos_folder(photos), skeleton, box_area=box_area, on_error=on_error
+        content, annotations, folder, skeleton, box_area=box_area, faults=faults, limits=limits
     )
 
 

@@ -2,11 +2,12 @@
 
 A line holds the class, the box (centre x, y, width, height) and x, y (and v) of every keypoint, as fractions
 of the width and height of the photo after its EXIF orientation has been applied. Multiplied by them, they are
-coordinates in COCO's sense.
+coordinates in COCO's sense of the photo turned upright.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,33 +15,44 @@ from typing import Any
 import numpy as np
 import yaml
 
+from pafpose.data.annotations.faults import shown
 from pafpose.data.annotations.tidy import BODY
-from pafpose.data.image_header import IMAGE_SUFFIXES, upright_size
+from pafpose.data.photo_file import IMAGE_SUFFIXES, read_header
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
 
+log = logging.getLogger(__name__)
+
 Json = dict[str, Any]
+
+_MAX_SHARE = 2.0  # of a photo's side; larger numbers are pixels
+_MAX_KEYPOINTS = 1000
 
 
 def read_yolo(annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
     """Return the labels of a folder of photos, or of a text file of photos; ``annotations`` is the yaml.
 
     Keypoints are named by the yaml (``kpt_names``). Without that they are COCO's 17 or the skeleton's own, if
-    their number and ``flip_idx`` agree. A photo without a label file shows nobody.
+    their number and ``flip_idx`` agree. A photo without a label file shows nobody, but a split without any
+    label file is an error.
     """
     description = _load_yaml(annotations)
     count, numbers = _shape(description, annotations)
     names = keypoint_names(description, count, skeleton, annotations)
     folder, files = _list_photos(photos)
+    _count_labels(folder, files)
     ids = _ids(files)
-    content: Json = {"images": [], "annotations": [], "categories": _categories(description, names)}
+    content: Json = {
+        "images": [],
+        "annotations": [],
+        "categories": _categories(description, names, annotations),
+    }
     for number, file in zip(ids, files, strict=True):
-        photo: Json = {"id": number, "file_name": file}
+        photo: Json = {"id": number, "file_name": file, "upright": True}
         content["images"].append(photo)
-        label = label_file(folder / file)
-        rows = _rows(label, 5 + numbers * count)
+        rows = _rows(label_file(folder / file), count, numbers)
         try:
-            height, width = upright_size(folder / file)
+            height, width = read_header(folder / file).upright_size
         except PafposeError:
             continue  # build_index raises, or leaves the photo out, when it needs the size
         photo |= {"height": height, "width": width}
@@ -50,6 +62,22 @@ def read_yolo(annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
                 {"id": len(content["annotations"]) + 1, "image_id": number, **person}
             )
     return content
+
+
+def _count_labels(folder: Path, files: Sequence[str]) -> None:
+    """Log how many photos have no label file; raise when none has one."""
+    missing = [file for file in files if not label_file(folder / file).is_file()]
+    if missing and len(missing) == len(files):
+        raise PafposeError(
+            f"{folder}: none of its {len(files)} photos has a label file; looked for "
+            f"{label_file(folder / missing[0])} and the like. Put the labels there, or write empty files if "
+            "nobody is shown"
+        )
+    if missing:
+        log.info(
+            "%s: %d of %d photos have no label file and count as showing nobody (the first: %s)",
+            folder, len(missing), len(files), missing[0],
+        )  # fmt: skip
 
 
 def label_file(photo: Path) -> Path:
@@ -71,19 +99,28 @@ def keypoint_names(description: Mapping[str, Any], count: int, skeleton: Skeleto
     flip = description.get("flip_idx")
     given = description.get("kpt_names")
     if given:
-        rows = list(given.values()) if isinstance(given, Mapping) else list(given)
-        names = [str(n) for n in (rows[0] if rows and not isinstance(rows[0], str) else rows)]
+        names = _names(given, path)
         if len(names) != count:
             raise PafposeError(f"{path}: kpt_names has {len(names)} names, kpt_shape says {count} keypoints")
         return names
     own = [skeleton.keypoints[k] for k in skeleton.scored]
-    known = list(BODY) if count == len(BODY) and (flip is None or list(flip) == _mirror(BODY)) else own
-    if len(known) != count or (flip is not None and list(flip) != _flip_of(known, skeleton)):
+    known = list(BODY) if count == len(BODY) and (flip is None or flip == _mirror(BODY)) else own
+    if len(known) != count or (flip is not None and flip != _flip_of(known, skeleton)):
         raise PafposeError(
-            f"{path}: does not name its {count} keypoints, and with flip_idx {flip} they are neither COCO's "
-            f"17 nor the {len(own)} of skeleton {skeleton.name}; add 'kpt_names: {{0: [nose, ...]}}'"
+            f"{path}: does not name its {count} keypoints, and with flip_idx {shown(flip)} they are neither "
+            f"COCO's 17 nor the {len(own)} of skeleton {skeleton.name}; add 'kpt_names: {{0: [nose, ...]}}'"
         )
     return known
+
+
+def _names(given: Any, path: Path) -> list[str]:
+    """Return the names in ``kpt_names``: a list of them, or one list for each class."""
+    rows = list(given.values()) if isinstance(given, Mapping) else given
+    if isinstance(rows, list) and rows and isinstance(rows[0], list):
+        rows = rows[0]
+    if not isinstance(rows, list) or not all(isinstance(name, str | int) for name in rows):
+        raise PafposeError(f"{path}: kpt_names is {shown(given)}; give a list of names for each class")
+    return [str(name) for name in rows]
 
 
 def _mirror(names: Sequence[str]) -> list[int]:
@@ -104,8 +141,8 @@ def _flip_of(names: Sequence[str], skeleton: Skeleton) -> list[int]:
 
 def _load_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig")) if path.is_file() else None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise PafposeError(
             f"{path}: not a readable YOLO data yaml ({error}); point data.train_annotations and "
             "data.val_annotations at it, relative to data.root"
@@ -117,9 +154,10 @@ def _load_yaml(path: Path) -> Mapping[str, Any]:
 
 def _shape(description: Mapping[str, Any], path: Path) -> tuple[int, int]:
     shape = description["kpt_shape"]
-    if not isinstance(shape, list) or len(shape) != 2 or shape[1] not in (2, 3):
-        raise PafposeError(f"{path}: kpt_shape is {shape}; give [number of keypoints, 2 or 3]")
-    return int(shape[0]), int(shape[1])
+    good = isinstance(shape, list) and len(shape) == 2 and all(type(number) is int for number in shape)
+    if not good or not 1 <= shape[0] <= _MAX_KEYPOINTS or shape[1] not in (2, 3):
+        raise PafposeError(f"{path}: kpt_shape is {shown(shape)}; give [number of keypoints, 2 or 3]")
+    return shape[0], shape[1]
 
 
 def _list_photos(photos: Path) -> tuple[Path, list[str]]:
@@ -128,8 +166,8 @@ def _list_photos(photos: Path) -> tuple[Path, list[str]]:
         found = [path for path in photos.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
         return photos, sorted(path.relative_to(photos).as_posix() for path in found)
     try:
-        lines = photos.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
+        lines = photos.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
         raise PafposeError(
             f"photos not found: looked for {photos.absolute()}; give a folder, or a .txt file that lists "
             "photos, as data.train_images and data.val_images, relative to data.root"
@@ -147,18 +185,22 @@ def _ids(files: Sequence[str]) -> list[int]:
     return list(range(1, len(files) + 1))
 
 
-def _categories(description: Mapping[str, Any], names: list[str]) -> list[Json]:
+def _categories(description: Mapping[str, Any], names: list[str], path: Path) -> list[Json]:
     classes = description.get("names") or {0: "person"}
-    rows = classes.items() if isinstance(classes, Mapping) else enumerate(classes)
-    return [{"id": int(n), "name": str(name), "keypoints": names} for n, name in rows]
+    rows = dict(enumerate(classes)) if isinstance(classes, list) else classes
+    good = isinstance(rows, Mapping) and all(isinstance(name, str | int) for name in rows.values())
+    if not good or not all(isinstance(n, int | str) and str(n).isdecimal() for n in rows):
+        raise PafposeError(f"{path}: names is {shown(classes)}; give the classes as {{0: person}}")
+    return [{"id": int(n), "name": str(name), "keypoints": names} for n, name in rows.items()]
 
 
-def _rows(path: Path, length: int) -> np.ndarray:
-    """Return the (people, length) numbers of a label file."""
+def _rows(path: Path, count: int, numbers: int) -> np.ndarray:
+    """Return the (people, 5 + count * numbers) numbers of a label file."""
+    length = 5 + count * numbers
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return np.zeros((0, length))
+        if not path.is_file():
+            return np.zeros((0, length))
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise PafposeError(f"{path}: cannot read the labels: {error}") from error
     rows = []
@@ -175,8 +217,23 @@ def _rows(path: Path, length: int) -> np.ndarray:
                 f"{path}, line {number}: {len(values)} numbers, but class, box and the keypoints of "
                 f"kpt_shape need {length}; correct the line or kpt_shape"
             )
+        _refuse_pixels(values, numbers, path, number)
         rows.append(values)
     return np.array(rows, float).reshape(-1, length)
+
+
+def _refuse_pixels(values: Sequence[float], numbers: int, path: Path, line: int) -> None:
+    """Raise unless the class is a whole number, and box and keypoints are fractions of the photo."""
+    points = [values[n : n + numbers] for n in range(5, len(values), numbers)]
+    shares = [*values[1:5], *(share for point in points if point[2:] != [0.0] for share in point[:2])]
+    odd = next((share for share in shares if not abs(share) <= _MAX_SHARE), None)
+    if odd is not None:
+        raise PafposeError(
+            f"{path}, line {line}: {odd:g} is no share of the photo's width or height (0 to 1); if these are "
+            "pixels, divide x by the width and y by the height"
+        )
+    if not values[0].is_integer() or not 0 <= values[0] < 1e6:
+        raise PafposeError(f"{path}, line {line}: the class is {values[0]:g}; a whole number is needed")
 
 
 def _person(row: np.ndarray, sides: tuple[int, int], numbers: int) -> Json:
