@@ -145,7 +145,10 @@ def test_pictures_that_claim_too_many_pixels_are_not_decoded(root, make_data, ma
     assert 2 not in {i for batch in data.train_dataloader() for i in batch.image_id.tolist()}
     assert "30000 x 30000" in caplog.text
     audit = run_audit(make_data(root), AuditSettings(workers=1))
-    assert audit.problems == audit.counts["unreadable_file"] == 1 and audit.of("unreadable_file")[0].image_id == 2
+    assert (
+        audit.problems == audit.counts["unreadable_file"] == 1
+        and audit.of("unreadable_file")[0].image_id == 2
+    )
 
 
 def test_sizes_that_annotations_claim_are_bounded_too(root, make_data, caplog):
