@@ -17,13 +17,18 @@ def fit_schedule(cfg: DictConfig, data: PoseDataModule) -> None:
     """Fill in ``trainer.max_steps`` and ``trainer.val_check_interval`` where the config leaves them null.
 
     A run then takes ``data.schedule.passes`` over the training samples, at least
-    ``data.schedule.min_steps`` optimiser steps, and validates thirty times.
-    A limit by ``trainer.max_epochs`` or ``trainer.max_time`` stands as it is.
+    ``data.schedule.min_steps`` optimiser steps, and validates thirty times. ``trainer.max_epochs`` becomes a
+    number of steps too, because Lightning resumes exactly only where steps limit a run. A limit by
+    ``trainer.max_time`` stands as it is.
     """
     trainer, schedule = cfg.trainer, cfg.data.schedule
     accumulate = int(trainer.accumulate_grad_batches)
+    if trainer.max_epochs is not None and trainer.max_epochs >= 0:
+        samples = sum(group.per_epoch for group in data.train_dataset.groups)
+        limit = int(trainer.max_epochs) * steps_of_a_pass(cfg, samples)
+        trainer.max_steps = min(limit, trainer.max_steps) if (trainer.max_steps or -1) >= 0 else limit
+        trainer.max_epochs = None
     if trainer.max_steps is None and trainer.max_epochs is None and trainer.max_time is None:
-        data.setup("fit")
         samples_per_step = cfg.data.batch_size * accumulate * count_processes(trainer)
         trainer.max_steps = planned_steps(
             len(data.train_dataset),
@@ -36,6 +41,18 @@ def fit_schedule(cfg: DictConfig, data: PoseDataModule) -> None:
         trainer.val_check_interval = accumulate * max(1, steps // VALIDATIONS) if steps else 1.0
     if trainer.max_steps is None:
         trainer.max_steps = -1  # Lightning's word for no limit
+
+
+def steps_of_a_pass(cfg: DictConfig, samples: int) -> int:
+    """Return the optimiser steps of one pass; the last of them may have fewer batches."""
+    trainer = cfg.trainer
+    batches = max(1, samples // count_processes(trainer) // int(cfg.data.batch_size))
+    limit = trainer.get("limit_train_batches")
+    if isinstance(limit, int):
+        batches = min(batches, limit)
+    elif limit is not None:
+        batches = int(batches * limit)
+    return math.ceil(batches / int(trainer.accumulate_grad_batches))
 
 
 def planned_steps(samples: int, *, samples_per_step: int, passes: float, min_steps: int) -> int:

@@ -15,6 +15,7 @@ from pytorch_lightning.strategies import ParallelStrategy
 
 from pafpose import factory
 from pafpose.config import Config, build, plain
+from pafpose.data.datamodule import PoseDataModule
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import find_checkpoint, load_network
 from pafpose.inference.evaluate import evaluate_trained
@@ -23,7 +24,13 @@ from pafpose.runtime.files import write_json, write_whole
 from pafpose.runtime.full_disk import explain_full_disk
 from pafpose.runtime.log import print_config, quiet_known_warnings
 from pafpose.runtime.run_status import in_sweep
-from pafpose.training.callbacks import Announce, ValidateLastStep
+from pafpose.training.callbacks import (
+    Announce,
+    Checkpoints,
+    PendingGradients,
+    StopOnSignal,
+    ValidateLastStep,
+)
 from pafpose.training.callbacks.checkpoints import BEST
 from pafpose.training.checkpoint_files import CheckpointFiles
 from pafpose.training.module import PoseModule
@@ -66,6 +73,7 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     if cfg.compile:
         module.network.compile()
     trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    validate_if_killed_in_the_last_one(trainer, module, data)
     metrics = evaluate_best(cfg, trainer, folder)
     metrics |= {"steps": float(trainer.global_step), "minutes": (time.monotonic() - started) / 60}
     if trainer.is_global_zero:
@@ -127,7 +135,8 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     if not cfg.callbacks.get("checkpoints"):
         raise PafposeError("callbacks.checkpoints cannot be left out: the best checkpoint is evaluated")
     callbacks: list[Callback] = [build(node) for node in cfg.callbacks.values() if node]
-    callbacks += [ValidateLastStep(), Announce(Path(cfg.paths.output_dir))]
+    callbacks += [ValidateLastStep(), Announce(Path(cfg.paths.output_dir)), PendingGradients()]
+    callbacks += [StopOnSignal(callback) for callback in callbacks if isinstance(callback, Checkpoints)]
     if cfg.max_minutes is not None:
         callbacks.append(TimeBudget(cfg.max_minutes))
     loggers: list[Logger] = [build(node) for node in cfg.logger.values() if node]
@@ -160,6 +169,13 @@ def save_config(cfg: DictConfig, folder: Path) -> None:
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     if cfg.print_config:
         print_config(cfg)
+
+
+def validate_if_killed_in_the_last_one(trainer: Trainer, module: PoseModule, data: PoseDataModule) -> None:
+    """Make up for the validation of the last step, after which a resumed run has nothing else to train."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    if any(isinstance(callback, Checkpoints) and callback.validating for callback in callbacks):
+        trainer.validate(module, datamodule=data, verbose=False)
 
 
 def evaluate_best(cfg: DictConfig, trainer: Trainer, folder: Path) -> dict[str, float]:

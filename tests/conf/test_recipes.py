@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import pafpose
 from pafpose.config import conf_dir
+from pafpose.data.sampling import SampleGroup
 from pafpose.training.plan import count_processes, fit_schedule, planned_steps
 from pafpose.training.run import warn_about_other_data
 from tests.conf.test_compose import EXPERIMENTS, GROUPS, options
@@ -84,18 +85,16 @@ def test_a_recipe_for_other_data_warns_in_one_line(caplog: pytest.LogCaptureFixt
 
 
 class Data:
-    """As much of a data module as the plan looks at."""
+    """A data module with so many samples, each of which comes once in a pass."""
 
     def __init__(self, samples: int) -> None:
-        self.samples, self.ready = samples, False
+        self.train_dataset = Samples(range(samples))
 
-    def setup(self, stage: str) -> None:
-        self.ready = stage == "fit"
 
+class Samples(list[int]):
     @property
-    def train_dataset(self) -> range:
-        assert self.ready
-        return range(self.samples)
+    def groups(self) -> list[SampleGroup]:
+        return [SampleGroup(0, len(self), len(self))]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,12 @@ class Data:
         (["trainer.accumulate_grad_batches=2"], 150_000, 150_000, 10_000),
         (["data.schedule.max_steps=70"], 300, 70, 2),
         (["trainer.max_steps=70", "trainer.val_check_interval=35"], 300, 70, 35),
-        (["trainer.max_epochs=3"], 300, -1, 1.0),
+        (["trainer.max_epochs=3"], 309, 90, 3),  # the last 9 samples do not fill a batch
+        (["trainer.max_epochs=3", "trainer.max_steps=50"], 300, 50, 1),
+        (["trainer.max_epochs=3", "trainer.accumulate_grad_batches=4"], 300, 24, 4),
+        (["trainer.max_epochs=3", "trainer.devices=2"], 300, 45, 1),
+        (["trainer.max_epochs=3", "+trainer.limit_train_batches=0.5"], 300, 45, 1),
+        (["trainer.max_epochs=3", "+trainer.limit_train_batches=5"], 300, 15, 1),
     ],
 )
 def test_steps_and_validations_fit_the_number_of_samples(overrides, samples, steps, interval) -> None:

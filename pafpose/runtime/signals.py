@@ -1,0 +1,62 @@
+"""Signals that ask a process to end: raised as one exception, at once or when it is convenient."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any]
+# Ctrl-C, the end of a job, and what SLURM and submitit send before the time is up
+ENDING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+]
+
+
+class Interrupted(BaseException):
+    """A signal asked this process to end. Like ``KeyboardInterrupt``, no ``except Exception`` catches it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.signum = signum
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status that shells know: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.signum
+
+
+def raise_interrupted(signum: int, frame: FrameType | None = None) -> None:
+    """Handle a signal by raising :class:`Interrupted`."""
+    raise Interrupted(signum)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn signals into :class:`Interrupted`, except those that somebody else handles or ignores."""
+    before = install(raise_interrupted, [signum for signum in ENDING if is_free(signum)])
+    try:
+        yield
+    finally:
+        restore(before)
+
+
+def is_free(signum: int) -> bool:
+    """Return whether a signal has Python's or our handling, not that of a launcher such as submitit."""
+    return signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler, raise_interrupted)
+
+
+def install(handler: Handler | int, signals: list[int]) -> dict[int, Any]:
+    """Handle signals by ``handler``, and return who did before; do nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {signum: signal.signal(signum, handler) for signum in signals}
+
+
+def restore(before: dict[int, Any]) -> None:
+    """Give signals back to those whom :func:`install` returned."""
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
