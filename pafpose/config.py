@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +21,8 @@ from pafpose.errors import PafposeError
 
 Config = DictConfig | Mapping[str, Any]
 T = TypeVar("T")
+
+MAX_YAML_VALUES = 100_000  # of one file, aliases written out
 
 
 @functools.cache
@@ -60,6 +63,35 @@ def register_resolvers() -> None:
 
 
 register_resolvers()
+
+
+def refuse_alias_bombs(folders: Iterable[Path]) -> None:
+    """Raise ``PafposeError`` for a yaml file below the folders whose aliases would grow beyond all memory.
+
+    Hydra copies what an alias stands for, so a few lines of aliases of aliases are billions of values.
+    """
+    for path in (path for folder in folders if folder.is_dir() for path in sorted(folder.rglob("*.yaml"))):
+        text = path.read_bytes() if path.is_file() else b""
+        if b"&" not in text or b"*" not in text:
+            continue
+        try:
+            count = _expanded(yaml.compose(text, Loader=yaml.SafeLoader), {})
+        except (yaml.YAMLError, RecursionError):
+            continue  # Hydra says what is wrong
+        if count > MAX_YAML_VALUES:
+            raise PafposeError(
+                f"{path}: its aliases stand for {count:.1e} values, above {MAX_YAML_VALUES}; write them out"
+            )
+
+
+def _expanded(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Return how many values a yaml node stands for when every alias is written out."""
+    if id(node) not in known:
+        known[id(node)] = 1  # an alias of itself
+        children = node.value if isinstance(node, yaml.CollectionNode) else []
+        rows = [child for row in children for child in (row if isinstance(row, tuple) else (row,))]
+        known[id(node)] = 1 + sum(_expanded(child, known) for child in rows)
+    return known[id(node)]
 
 
 @contextmanager

@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from pafpose.errors import PafposeError
+from pafpose.errors import PafposeError, shown
 
 _SIDES = {"l": "left", "r": "right"}
 
 Pair = tuple[str, str]
 RGB = tuple[int, int, int]
+
+MAX_KEYPOINTS, MAX_NAME = 1000, 100  # more is a mistake, or an attack
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,16 @@ class Skeleton:
         ``limbs`` names one of its limb sets or lists pairs of keypoint names; None takes ``default_limbs``.
         Raises ``PafposeError`` on the first mistake, with its key and a remedy.
         """
-        return _build(cls, config, limbs)
+        try:
+            return _build(cls, config, limbs)
+        except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
+            if isinstance(error, PafposeError):
+                raise
+            name = shown(config.get("name") if isinstance(config, Mapping) else config)
+            raise PafposeError(
+                f"skeleton {name}: a value has another form than is needed ({str(error)[:200]}); see "
+                "conf/skeleton/coco17.yaml"
+            ) from error
 
     @property
     def num_keypoints(self) -> int:
@@ -151,7 +162,7 @@ class Skeleton:
 
         >>> import pafpose
         >>> pafpose.build_skeleton(pafpose.load_config()).match(["LeftEye", "nose", "tail", "ear_r"])
-        {0: 1, 2: 0, 4: 3}
+        {0: 1, 1: 0, 4: 3}
         """
         exact = {str(name): n for n, name in reversed(list(enumerate(names)))}
         plain = [_plain_name(str(name)) for name in names]
@@ -209,13 +220,13 @@ class Skeleton:
 def _build(
     cls: type[Skeleton], config: Mapping[str, Any], limbs: str | Sequence[Sequence[str]] | None
 ) -> Skeleton:
-    name = str(config.get("name", "unnamed"))
+    name = _text(config.get("name", "unnamed"), "skeleton: name")
     where = f"skeleton {name}"
-    scored = _unique([str(k) for k in config.get("keypoints") or []], f"{where}: keypoints")
+    scored = _unique(config.get("keypoints") or [], f"{where}: keypoints")
     if not scored:
         raise PafposeError(f"{where}: keypoints is empty; list the names in the order of your data set")
     derived_config = config.get("derived") or {}
-    names = (*scored, *_unique([str(k) for k in derived_config], f"{where}: derived", taken=scored))
+    names = (*scored, *_unique(list(derived_config), f"{where}: derived", taken=scored))
     derived = tuple(
         (names.index(child), *_two(parents, scored, f"{where}: derived.{child}"))
         for child, parents in derived_config.items()
@@ -266,18 +277,28 @@ def _read_aliases(
     result: dict[str, int] = {}
     own_names = {_plain_name(name) for name in names}
     for own, others in aliases.items():
-        k = _find(str(own), names, f"{where}: aliases")
+        k = _find(own, names, f"{where}: aliases")
         for other in [others] if isinstance(others, str) else others:
-            plain = _plain_name(other)
+            plain = _plain_name(_text(other, f"{where}: aliases.{own}"))
             if plain in own_names or plain in result:
                 raise PafposeError(
-                    f"{where}: aliases.{own}: {other!r} already means another keypoint; use each name once"
+                    f"{where}: aliases.{own}: {str(other)!r} already means a keypoint; use each name once"
                 )
             result[plain] = k
     return tuple(result.items())
 
 
-def _unique(names: list[str], where: str, taken: Iterable[str] = ()) -> tuple[str, ...]:
+def _text(value: Any, where: str) -> str:
+    """Return a name; raise ``PafposeError`` unless it is a short word or a number."""
+    if not isinstance(value, str | int) or len(str(value)) > MAX_NAME:
+        raise PafposeError(f"{where}: {shown(value)} is no name; give a word of up to {MAX_NAME} letters")
+    return str(value)
+
+
+def _unique(given: Any, where: str, taken: Iterable[str] = ()) -> tuple[str, ...]:
+    if not isinstance(given, list | tuple) or len(given) > MAX_KEYPOINTS:
+        raise PafposeError(f"{where}: {shown(given)} is no list of names (up to {MAX_KEYPOINTS})")
+    names = [_text(name, where) for name in given]
     seen = set(taken)
     for name in names:
         if name in seen:
@@ -287,17 +308,18 @@ def _unique(names: list[str], where: str, taken: Iterable[str] = ()) -> tuple[st
 
 
 def _find(name: str, names: Sequence[str], where: str) -> int:
+    name = _text(name, where)
     try:
-        return list(names).index(str(name))
+        return list(names).index(name)
     except ValueError:
-        near = difflib.get_close_matches(str(name), names, n=1)
+        near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
         raise PafposeError(f"{where}: unknown keypoint {name!r}; {hint}") from None
 
 
 def _two(pair: Sequence[str], names: Sequence[str], where: str) -> tuple[int, int]:
-    if isinstance(pair, str) or len(pair) != 2:
-        raise PafposeError(f"{where}: expected two keypoint names, got {pair!r}")
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise PafposeError(f"{where}: expected two keypoint names, got {shown(pair)}")
     a, b = _find(pair[0], names, where), _find(pair[1], names, where)
     if a == b:
         raise PafposeError(f"{where}: both ends are {pair[0]!r}; name two different keypoints")
@@ -342,7 +364,7 @@ def _read_sigmas(
 ) -> tuple[float, ...]:
     if isinstance(sigmas, Mapping):
         for name in sigmas:
-            _find(str(name), scored, f"{where}: sigmas")
+            _find(name, scored, f"{where}: sigmas")
         missing = [name for name in scored if name not in sigmas]
         if missing:
             raise PafposeError(f"{where}: sigmas: no OKS sigma for {missing}; every keypoint needs one")
@@ -415,7 +437,7 @@ def _colours(
 ) -> tuple[RGB, ...]:
     """Choose warm colours for the left, cool ones for the right, green for the middle, or those ``given``."""
     for name in given:
-        _find(str(name), names, f"{where}: colours")
+        _find(name, names, f"{where}: colours")
     left, right = [a for a, _ in pairs], [b for _, b in pairs]
     middle = [k for k in range(len(names)) if k not in left and k not in right]
     table: dict[int, RGB] = {}

@@ -196,6 +196,6 @@ def test_data_sets_may_spell_names_their_way(coco18):
     assert shouting.match(["nose", "left_eye"]) == {0: 1, 1: 0}
     animal = Skeleton.from_config(skeleton_config("animal17"))
     assert animal.match(["L_F_Paw", "Root of tail"]) == {4: 1, 7: 0}
-    with pytest.raises(PafposeError, match=r"aliases\.left: 'Right' already means another"):
+    with pytest.raises(PafposeError, match=r"aliases\.left: 'Right' already means a"):
         Skeleton.from_config({"name": "s", "keypoints": ["left", "right"], "sigmas": [0.1, 0.1],
                               "aliases": {"left": ["Right"]}}, [["left", "right"]])  # fmt: skip

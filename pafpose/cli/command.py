@@ -15,7 +15,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from pafpose.config import conf_dir
+from pafpose.cli.arguments import config_folders, explain_failure, quote_paths
+from pafpose.config import conf_dir, refuse_alias_bombs
 from pafpose.errors import PafposeError
 from pafpose.runtime import run_status as status
 from pafpose.runtime.full_disk import explain_full_disk
@@ -35,9 +36,28 @@ def command(config_name: str) -> Callable[[Body], Callable[[], Any]]:
 
     def decorate(body: Body) -> Callable[[], Any]:
         hydra_main = hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")
-        return hydra_main(guarded(body))
+        return with_hints(hydra_main(guarded(body)), config_name)
 
     return decorate
+
+
+def with_hints(run: Callable[[], Any], config_name: str) -> Callable[[], Any]:
+    """Let a command read paths as people type them, and say what to type when no config can be composed."""
+
+    @functools.wraps(run)
+    def main() -> Any:
+        sys.argv[1:] = quote_paths(sys.argv[1:])
+        try:
+            refuse_alias_bombs(config_folders(sys.argv[1:]))
+            return run()
+        except PafposeError as error:
+            sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+        except SystemExit as stop:
+            if stop.code == 1 and not HydraConfig.initialized():  # Hydra has printed its own message
+                print(explain_failure(sys.argv[1:], config_name), file=sys.stderr)
+            raise
+
+    return main
 
 
 def guarded(body: Body) -> Body:

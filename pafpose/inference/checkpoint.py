@@ -80,7 +80,7 @@ def find_checkpoint(path: str | Path, *, prefer: Sequence[str] = ("best", "last"
     Damaged files in a run folder are passed over, which is logged; when all of ``prefer`` are, the newest of
     the other checkpoints counts.
     """
-    path = Path(path)
+    path = Path(str(path))  # a run called 1 comes as a number
     if path.is_file():
         return path
     folder = path / "checkpoints"

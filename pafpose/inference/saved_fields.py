@@ -60,7 +60,7 @@ class SavedFields:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        folder = Path(folder)
+        folder = Path(str(folder))
         self.folder = folder if (folder / TRUTH).is_file() else folder / "fields"
         try:
             self.config: dict[str, Any] = json.loads((self.folder / CONFIG).read_text())

@@ -28,7 +28,7 @@ class SyntheticDataModule(FolderDataModule):
         self.generator_workers = generator_workers
         super().__init__(
             skeleton=skeleton,
-            root=str(Path(root) / dataset_fingerprint(self.settings, skeleton)),
+            root=str(Path(str(root)) / dataset_fingerprint(self.settings, skeleton)),
             **{key: value for key, value in keys.items() if key not in names},
         )
 

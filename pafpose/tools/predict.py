@@ -77,7 +77,7 @@ def find_photos(source: str | None) -> list[Path]:
         raise PafposeError(
             "source is missing: give a photo, a folder, or a glob in quotes: source='photos/*.jpg'"
         )
-    path = Path(source)
+    path = Path(str(source))  # a folder called 2024 comes as a number
     if path.is_file():
         return [path]
     found = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207  (takes absolute patterns)

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from pafpose.data.annotations.boxes import read_areas, read_boxes
-from pafpose.data.annotations.faults import Faults, Note, shown
+from pafpose.data.annotations.faults import Faults, Note
 from pafpose.data.annotations.index import PoseIndex, to_offsets
 from pafpose.data.annotations.paths import local_name
 from pafpose.data.annotations.segmentation import encode_segmentation
 from pafpose.data.annotations.tidy import tidy
 from pafpose.data.annotations.turned import find_turned
 from pafpose.data.photo_file import DEFAULT_LIMITS, PhotoLimits, read_header
-from pafpose.errors import PafposeError
+from pafpose.errors import PafposeError, shown
 from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pafpose.errors import PafposeError
+from pafpose.errors import PafposeError, shown
 
 MAX_PX = 1e6  # the largest coordinate, so that no sum or square of some overflows
-_SHOWN = 120  # characters of a value in a message
 
 
 class Fault(NamedTuple):
@@ -60,23 +59,3 @@ class Faults:
             rest = f"{len(same)} such values count as not given (data.on_error=skip)"
             notes.append(Note(kind, f"{where}: {same[0].text}; {rest}"))
         return notes
-
-
-def shown(value: Any) -> str:
-    """Return a value as text for a message, however long or deeply nested it is.
-
-    >>> shown([1, "a"]), len(shown("a" * 10**6))
-    ("[1, 'a']", 120)
-    """
-    text = repr(value) if isinstance(value, str | int | float | None) else _shown_container(value, 3)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 4] + " ..."
-
-
-def _shown_container(value: Any, depth: int) -> str:
-    if isinstance(value, list | tuple) and depth:
-        rows = [_shown_container(row, depth - 1) for row in value[:8]]
-        return f"[{', '.join(rows)}{', ...' if len(value) > 8 else ''}]"
-    if isinstance(value, Mapping) and depth:
-        rows = [f"{str(k)[:20]!r}: {_shown_container(v, depth - 1)}" for k, v in list(value.items())[:4]]
-        return f"{{{', '.join(rows)}{', ...' if len(value) > 4 else ''}}}"
-    return repr(value)[:40] if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"

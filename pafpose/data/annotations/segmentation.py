@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pafpose.data.annotations.faults import shown
 from pafpose.data.masks import encode_counts, encode_polygons
+from pafpose.errors import shown
 
 _MAX_DEPTH = 3  # of lists: polygons, points
 _MAX_LENGTH = (

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pafpose.data.annotations.faults import MAX_PX, Faults, shown
-from pafpose.errors import PafposeError
+from pafpose.data.annotations.faults import MAX_PX, Faults
+from pafpose.errors import PafposeError, shown
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from pafpose.data.annotations import formats
-from pafpose.data.annotations.faults import Faults, shown
+from pafpose.data.annotations.faults import Faults
 from pafpose.data.annotations.index import PoseIndex
 from pafpose.data.annotations.paths import local_name
 from pafpose.data.annotations.tidy import tidy
 from pafpose.data.folder import FolderDataModule
 from pafpose.data.photo_file import DEFAULT_LIMITS, PhotoLimits
-from pafpose.errors import PafposeError
+from pafpose.errors import PafposeError, shown
 from pafpose.geometry import box_from_corner_frame
 from pafpose.skeleton import Skeleton
 from pafpose.tools.audit.findings import Finding

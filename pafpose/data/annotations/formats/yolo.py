@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pafpose.data.annotations.faults import shown
 from pafpose.data.annotations.tidy import BODY
 from pafpose.data.photo_file import IMAGE_SUFFIXES, read_header
-from pafpose.errors import PafposeError
+from pafpose.errors import PafposeError, shown
 from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
