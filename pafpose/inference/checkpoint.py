@@ -18,7 +18,7 @@ from pafpose.decode import Decoder
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
 from pafpose.inference.settings import EvaluateSettings
-from pafpose.inference.trust import refuse_code
+from pafpose.inference.trust import forget_paths, refuse_code
 from pafpose.inference.views import predict_fields
 from pafpose.models import PoseNetwork
 from pafpose.skeleton import Skeleton
@@ -136,6 +136,7 @@ def load_network(
         config = stored
         if not trust:
             refuse_code(config, path)
+        forget_paths(config)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
     network = factory.build_network(config)

@@ -31,6 +31,7 @@ DATA = (
     "pafpose.synthetic.datamodule.SyntheticDataModule",
 )
 CLASSES = {"backbone": BACKBONES, "head": HEADS, "data": DATA}  # what is built from a checkpoint's config
+DATA_DEFAULTS = {"index_cache": "auto", "subset": None, "allow_outside": False}
 NEVER_BUILT = ("callbacks", "logger", "loss", "optimizer", "scheduler", "trainer")  # from a checkpoint
 
 
@@ -55,6 +56,19 @@ def refuse_code(config: Mapping[str, Any], source: object) -> None:
         if key == "format" and group == "data" and value not in FORMATS:
             _refuse(source, name, value, "a reader outside pafpose")
     _check_extractor(config, source)
+
+
+def forget_paths(config: Mapping[str, Any]) -> None:
+    """Set the keys of a stranger's data that lead beyond their root back to their defaults, in place.
+
+    ``index_cache`` is a folder to write to, ``subset`` may be a file to read, and ``allow_outside`` lets
+    annotations name any photo. Typed on the command line, they count.
+    """
+    data = config.get("data", {})
+    for node in (data, *data.get("sets", {}).values()):
+        for key, default in DATA_DEFAULTS.items():
+            if key in node:
+                node[key] = default
 
 
 def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -15,7 +15,7 @@ from pafpose import factory
 from pafpose.errors import PafposeError
 from pafpose.inference.evaluate import Evaluation, evaluate_saved, evaluate_trained
 from pafpose.inference.saved_fields import SavedFields
-from pafpose.inference.trust import refuse_code
+from pafpose.inference.trust import forget_paths, refuse_code
 from pafpose.metrics import score_text
 from pafpose.metrics.breakdown import ap_by_crowd, ap_by_keypoint
 from pafpose.metrics.errors import error_report
@@ -96,6 +96,7 @@ def _decode_saved_fields(
         _refuse_unless_free(key)
     if not cfg.trust:
         refuse_code(saved.config, saved.folder)
+        forget_paths(saved.config)
     config = apply_overrides(saved.config, cfg, overrides)
     OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
     decoder = factory.build_decoder(config)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 import pafpose
 from pafpose.config import conf_dir, plain
 from pafpose.errors import PafposeError
-from pafpose.inference.trust import refuse_code
+from pafpose.inference.checkpoint import load_network
+from pafpose.inference.trust import forget_paths, refuse_code
 from pafpose.tools.evaluate import evaluate
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
@@ -55,6 +57,25 @@ HOSTILE = {
     "data.format ": "os.system",
     "heatmap._target_": "pafpose.data.folder.FolderDataModule",
 }
+
+
+def test_data_of_a_stranger_write_and_read_nothing_beyond_their_root() -> None:
+    config = plain(pafpose.load_config(["data=mix"]))
+    config["data"]["sets"]["first"] |= {"index_cache": "/etc", "subset": "/etc/passwd", "allow_outside": True}
+    config["data"]["subset"] = "/etc/passwd"
+    forget_paths(config)
+    first = config["data"]["sets"]["first"]
+    assert (first["index_cache"], first["subset"], first["allow_outside"]) == ("auto", None, False)
+    assert config["data"]["subset"] is None and "index_cache" not in config["data"]
+
+
+def test_what_leads_beyond_the_root_is_forgotten_when_a_checkpoint_is_loaded(checkpoint, tmp_path) -> None:
+    content = torch.load(checkpoint / "checkpoints" / "best.ckpt", weights_only=True)
+    content["hyper_parameters"]["config"]["data"] |= {"index_cache": str(tmp_path), "allow_outside": True}
+    torch.save(content, tmp_path / "odd.ckpt")
+    data = load_network(tmp_path / "odd.ckpt").config["data"]
+    assert data["index_cache"] == "auto" and not data["allow_outside"]
+    assert load_network(tmp_path / "odd.ckpt", trust=True).config["data"]["index_cache"] == str(tmp_path)
 
 
 @pytest.mark.parametrize("key", HOSTILE)
