@@ -136,7 +136,7 @@ def load_network(
         config = stored
         if not trust:
             refuse_code(config, path)
-        forget_paths(config)
+            forget_paths(config)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
     network = factory.build_network(config)
