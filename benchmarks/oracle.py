@@ -38,7 +38,7 @@ GRIDS: dict[str, Grid] = {
     "topology by fewest parts": {
         "paf.limbs": ("openpose", "seed", "dense"),
         "decode.min_keypoints": (3, 1),
-        "decode.min_score": (0.0,),
+        "decode.min_sum_per_keypoint": (0.0,),
     },
     "input size": {"evaluate.input_size": (368, 512, 640), "paf.caps": ("bbox", "none")},
     "width": {"paf.width": (2, 4, 5, 8, 12, 16), "paf.caps": ("bbox", "none")},

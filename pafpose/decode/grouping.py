@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0917 - numba compiles positional calls only
 """From limbs to people: the best limb first, two groups join unless they own the same type of keypoint.
 
 All limbs of all types are taken in one order of score. So conflicts are resolved by score, redundant limbs
@@ -28,6 +29,7 @@ class GroupParameters(NamedTuple):
     peak_weight: float
     matching: int  # a ``Matching``
     min_keypoints: int
+    min_sum_per_keypoint: float
     min_score: float
     stride: int
 
@@ -38,9 +40,11 @@ def group_people(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Match candidates and join peaks along them: people ``(N, K, 3)`` in input pixels, scores ``(N,)``.
 
-    The best person comes first. Groups with fewer keypoints than ``min_keypoints`` or a score per keypoint
-    below ``min_score`` are dropped, and those without a single ``scored`` keypoint: a neck without shoulders
-    is nobody.
+    The best person comes first. A score is the sum of a person's keypoint confidences and limb scores, as a
+    share of that of a complete person, who has 1 for every keypoint and every limb of the skeleton. Groups
+    are dropped that have fewer keypoints than ``min_keypoints``, a sum below ``min_sum_per_keypoint`` times
+    their keypoints, a score below ``min_score``, or not one ``scored`` keypoint: a neck without shoulders is
+    nobody.
     """
     scored, stride = parameters.scored, parameters.stride
     kept = match(candidates, peaks, parameters.limbs, parameters.peak_weight, parameters.matching)
@@ -48,7 +52,8 @@ def group_people(
     for kind in range(len(scored)):
         kinds[peaks.starts[kind] : peaks.starts[kind + 1]] = kind
     groups, sizes, totals = _join_all(peaks.points, kinds, candidates, kept, len(scored))
-    chosen = _choose_groups(groups, sizes, totals, kinds, parameters)
+    scores = np.minimum(totals / (len(scored) + len(parameters.limbs)), 1.0)
+    chosen = _choose_groups(groups, sizes, totals, scores, kinds, parameters)
     rank, people = np.full(len(kinds), -1), np.zeros((len(chosen), len(scored), 3), np.float32)
     rank[chosen] = np.arange(len(chosen))
     for i in range(len(kinds)):
@@ -57,20 +62,22 @@ def group_people(
             people[person, kinds[i], 0] = cell_to_px(peaks.points[i, 0], stride)
             people[person, kinds[i], 1] = cell_to_px(peaks.points[i, 1], stride)
             people[person, kinds[i], 2] = peaks.points[i, 2]
-    return people, totals[chosen].astype(np.float32)
+    return people, scores[chosen].astype(np.float32)
 
 
 @njit
 def _choose_groups(
-    groups: np.ndarray, sizes: np.ndarray, totals: np.ndarray, kinds: np.ndarray, parameters: GroupParameters
-) -> np.ndarray:
+    groups: np.ndarray, sizes: np.ndarray, totals: np.ndarray, scores: np.ndarray, kinds: np.ndarray,
+    parameters: GroupParameters,
+) -> np.ndarray:  # fmt: skip
     """Return the groups that are people, best first."""
     real = np.zeros(len(kinds), np.bool_)
     for i in range(len(kinds)):
         real[groups[i]] |= parameters.scored[kinds[i]]
     chosen, count = np.empty(len(kinds), np.int64), 0
     for i in range(len(kinds)):
-        enough = sizes[i] >= parameters.min_keypoints and totals[i] >= parameters.min_score * sizes[i]
+        enough = sizes[i] >= parameters.min_keypoints and scores[i] >= parameters.min_score
+        enough = enough and totals[i] >= parameters.min_sum_per_keypoint * sizes[i]
         chosen[count] = i
         count += int(groups[i] == i and real[i] and enough)
     chosen = chosen[:count]
@@ -83,7 +90,7 @@ def _join_all(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Join peaks along the candidates ``kept``, in this order.
 
-    Returns each peak's group, which is the number of its first peak, and there the group's size and score,
+    Returns each peak's group, which is the number of its first peak, and there the group's size and total:
     the sum of its peak heights and of the scores of all its limbs.
     """
     count = len(kinds)

@@ -60,6 +60,7 @@ def make_parameters(
             peak_weight=settings.peak_weight,
             matching=int(Matching[settings.matching]),
             min_keypoints=settings.min_keypoints,
+            min_sum_per_keypoint=settings.min_sum_per_keypoint,
             min_score=settings.min_score,
             stride=stride,
         ),

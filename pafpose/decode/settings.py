@@ -19,6 +19,7 @@ _AT_LEAST_ZERO = (
     "near",
     "near_score",
     "peak_weight",
+    "min_sum_per_keypoint",
     "min_score",
     "complete",
 )
@@ -42,7 +43,8 @@ class DecodeSettings:
     peak_weight: float = 0.5
     matching: str = "hungarian"
     min_keypoints: int = 3
-    min_score: float = 0.2
+    min_sum_per_keypoint: float = 0.2
+    min_score: float = 0.0
     complete: float = 0.0
 
     def __post_init__(self) -> None:
@@ -57,6 +59,8 @@ class DecodeSettings:
         for key in _AT_LEAST_ZERO:
             if getattr(self, key) < 0:
                 _refuse(self, key, "choose 0 or more")
+        if self.min_score > 1:
+            _refuse(self, "min_score", "choose a number from 0 to 1")
         if self.peak_weight > 10:
             _refuse(self, "peak_weight", "choose at most 10")
         if not 0 <= self.min_ratio < 1:

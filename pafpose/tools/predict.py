@@ -45,30 +45,31 @@ def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> dict[str
         drawn = clear_ones(people, cfg.drawn_score)
         overlay = draw_people(photo, drawn.keypoints, predictor.skeleton, scores=drawn.scores)
         save_picture(overlay, folder / "images" / names[number - 1])
-        log.info("%s: %d people", path, len(people.scores))
+        log.info("%s: %s", path, _count(len(people.scores), len(drawn.scores)))
     write_json(folder / "predictions.json", result)
     log.info("pictures     %s", folder / "images")
     log.info("COCO json    %s", folder / "predictions.json")
     return result
 
 
-def clear_ones(people: People, share: float) -> People:
-    """Return the people with at least this share of the best score.
+def clear_ones(people: People, score: float) -> People:
+    """Return the people whose score is at least ``score``.
 
     People with low scores cost little AP but clutter a picture.
 
     >>> import torch
-    >>> clear_ones(People(torch.zeros(3, 18, 3), torch.tensor([28.0, 5.0, 0.5])), 0.1).scores
-    tensor([28.,  5.])
+    >>> clear_ones(People(torch.zeros(3, 18, 3), torch.tensor([0.75, 0.25, 0.125])), 0.25).scores
+    tensor([0.7500, 0.2500])
     """
-    if not 0 <= share <= 1:
-        raise PafposeError(
-            f"drawn_score={share}: give a share of the best score, from 0 (everybody is drawn) to 1"
-        )
-    if not len(people.scores):
-        return people
-    clear = people.scores >= share * people.scores.max()
+    if not 0 <= score <= 1:
+        raise PafposeError(f"drawn_score={score}: give a score from 0 (everybody is drawn) to 1")
+    clear = people.scores >= score
     return People(people.keypoints[clear], people.scores[clear])
+
+
+def _count(found: int, drawn: int) -> str:
+    """Say how many people were found, and how many of them are in the picture."""
+    return f"{found} people" if drawn == found else f"{drawn} drawn of {found} found"
 
 
 def find_photos(source: str | None) -> list[Path]:

@@ -30,16 +30,18 @@ def decode(heat, paf, skeleton, settings, stride, sigma):
     derived = {index for index, _, _ in skeleton.derived}
     people = []
     for members, total in zip(groups, totals, strict=True):
-        enough = len(members) >= settings.min_keypoints and total >= settings.min_score * len(members)
+        score = min(total / (skeleton.num_keypoints + skeleton.num_limbs), 1)
+        enough = len(members) >= settings.min_keypoints and score >= settings.min_score
+        enough = enough and total >= settings.min_sum_per_keypoint * len(members)
         if enough and any(peaks[i][0] not in derived for i in members):
             person = np.zeros((skeleton.num_keypoints, 3))
             for i in members:
                 kind, x, y, height = peaks[i]
                 person[kind] = x * stride + (stride - 1) / 2, y * stride + (stride - 1) / 2, height
-            people.append((total, person))
+            people.append((total, score, person))
     people.sort(key=lambda item: -item[0])
-    keypoints = np.array([person for _, person in people]).reshape(-1, skeleton.num_keypoints, 3)
-    return keypoints, np.array([score for score, _ in people])
+    keypoints = np.array([person for _, _, person in people]).reshape(-1, skeleton.num_keypoints, 3)
+    return keypoints, np.array([score for _, score, _ in people])
 
 
 # --- peaks

@@ -84,7 +84,12 @@ def test_two_people_may_share_a_keypoint(coco18):
 def test_any_maps_end_inside_them(coco18, rng, interpolation, refine):
     for _ in range(6):
         heatmaps, pafs = random_fields(coco18, rng, tuple(rng.integers(1, 30, 2)))
-        settings = {"interpolation": interpolation, "refine": refine, "min_keypoints": 1, "min_score": 0}
+        settings = {
+            "interpolation": interpolation,
+            "refine": refine,
+            "min_keypoints": 1,
+            "min_sum_per_keypoint": 0,
+        }
         people = make(coco18, **settings)(heatmaps, pafs)
         found = people.keypoints[people.keypoints[..., 2] > 0]
         assert torch.isfinite(found).all()

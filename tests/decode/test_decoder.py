@@ -68,7 +68,8 @@ def test_overlapping_people_stay_apart(coco18):
     [
         {},
         {"refine": "quadratic", "interpolation": "cubic", "near": 0},
-        {"refine": "none", "matching": "hungarian", "min_keypoints": 1, "min_score": 0},
+        {"refine": "none", "matching": "hungarian", "min_keypoints": 1, "min_sum_per_keypoint": 0},
+        {"min_score": 0.1, "min_keypoints": 1, "complete": 0},
         {"max_peaks": 2, "samples": 7, "min_ratio": 0.4, "length_factor": 0},
         {"split_error": 0.5, "matching": "hungarian", "near": 12, "min_keypoints": 2},
     ],
@@ -243,7 +244,7 @@ def test_max_peaks_bounds_what_is_kept_where_every_pair_passes(coco18, rng):
 def test_an_unscored_neck_alone_is_nobody(coco18):
     heat, paf = torch.zeros(19, 6, 6), torch.zeros(38, 6, 6)
     heat[17, 3, 3] = 1
-    decoder = make(coco18, min_keypoints=1, min_score=0)
+    decoder = make(coco18, min_keypoints=1, min_sum_per_keypoint=0)
     assert len(decoder(heat, paf).scores) == 0
     heat[0, 1, 4] = 1
     assert decoder(heat, paf).keypoints[0, 0].tolist() == [35.5, 11.5, 1.0]
@@ -291,7 +292,7 @@ def test_finite_values_that_no_field_has_are_refused(coco18, which, value):
 @pytest.mark.parametrize("scale", [1e-30, 1e-6, 1e3, 1e6])
 @pytest.mark.parametrize("peak_weight", [0, 0.5, 10])
 def test_fields_of_any_scale_end_in_finite_people(coco18, rng, scale, peak_weight):
-    settings = {"peak_threshold": 0, "min_keypoints": 1, "min_score": 0, "complete": 0.02}
+    settings = {"peak_threshold": 0, "min_keypoints": 1, "min_sum_per_keypoint": 0, "complete": 0.02}
     decoder = make(coco18, peak_weight=peak_weight, **settings)
     for spread in (0, 20):  # powers of ten between the values of one map
         heat, paf = rng.uniform(0, scale, (19, 12, 12)), rng.uniform(-scale, scale, (38, 12, 12))

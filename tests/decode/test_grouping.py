@@ -18,7 +18,7 @@ from pafpose.decode.peaks import Peaks
 
 def grouped(skeleton, kinds, links, heights=None, **settings):
     """People as sets of peak numbers: ``kinds`` of the peaks (ascending), candidates (limb, a, b, score)."""
-    settings = {"min_keypoints": 1, "min_score": 0, **settings}
+    settings = {"min_keypoints": 1, "min_sum_per_keypoint": 0, **settings}
     points = np.array([[number, 0, 1.0] for number in range(len(kinds))]).reshape(-1, 3)
     points[:, 2] = 1.0 if heights is None else heights
     starts = np.searchsorted(kinds, np.arange(skeleton.num_keypoints + 1)).astype(np.int64)
@@ -26,9 +26,9 @@ def grouped(skeleton, kinds, links, heights=None, **settings):
     table = np.array([link[:3] for link in links], np.int32).reshape(-1, 3)
     candidates = Candidates(table, np.array([link[3] for link in links], np.float32))
     decoder = Decoder(skeleton, DecodeSettings(**settings), stride=8, heatmap_sigma=7)
-    keypoints, totals = group_people(Peaks(points, starts), candidates, decoder.parameters.groups)
+    keypoints, scores = group_people(Peaks(points, starts), candidates, decoder.parameters.groups)
     people = [frozenset(round((x - 3.5) / 8) for x, _, found in person if found > 0) for person in keypoints]
-    return people, totals
+    return people, scores
 
 
 def limb(skeleton, a, b):
@@ -112,9 +112,9 @@ def test_redundant_limbs_vote_and_never_split(coco18):
         (limb(coco18, "left_shoulder", "left_ear"), 2, 1, 0.7),
         (limb(coco18, "left_shoulder", "left_ear"), 3, 1, 0.6),
     ]
-    people, totals = grouped(coco18, kinds, links)
+    people, scores = grouped(coco18, kinds, links)
     assert people == [frozenset(ends.values()), frozenset({3})]
-    assert totals.tolist() == pytest.approx([4 + 0.9 + 0.8 + 0.7, 1])
+    assert (37 * scores).tolist() == pytest.approx([4 + 0.9 + 0.8 + 0.7, 1])
 
 
 def test_fragments_merge_and_conflicts_go_to_the_better_limb(coco18):
@@ -148,9 +148,19 @@ def test_small_and_unsure_people_are_dropped(coco18):
     ]
     assert len(grouped(coco18, kinds, links, min_keypoints=3)[0]) == 1
     assert grouped(coco18, kinds, links, min_keypoints=4)[0] == []
-    assert grouped(coco18, kinds, links, min_score=1.31)[0] == []  # (3 + 0.9) / 3 = 1.3
-    assert len(grouped(coco18, kinds, links, min_score=1.29)[0]) == 1
+    assert grouped(coco18, kinds, links, min_sum_per_keypoint=1.31)[0] == []  # (3 + 0.9) / 3 = 1.3
+    assert len(grouped(coco18, kinds, links, min_sum_per_keypoint=1.29)[0]) == 1
     assert grouped(coco18, [], [])[0] == []
+
+
+def test_a_score_is_the_share_of_what_a_complete_person_has(coco18):
+    """18 keypoints of confidence 0.5 and 19 limbs of score 0.25, of 18 + 19; more than all is 1."""
+    kinds, links = list(range(18)), [(n, a, b, 0.25) for n, (a, b) in enumerate(coco18.limbs)]
+    share = (18 * 0.5 + 19 * 0.25) / (18 + 19)
+    assert grouped(coco18, kinds, links, heights=0.5)[1].tolist() == pytest.approx([share])
+    assert len(grouped(coco18, kinds, links, heights=0.5, min_score=share - 1e-6)[0]) == 1
+    assert grouped(coco18, kinds, links, heights=0.5, min_score=share + 1e-6)[0] == []
+    assert grouped(coco18, kinds, links, heights=3.0)[1].tolist() == [1]
 
 
 def test_skeletons_of_more_than_64_keypoints(coco18):

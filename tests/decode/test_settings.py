@@ -48,7 +48,9 @@ def test_whole_numbers_become_floats():
         ("near", True),
         ("peak_weight", 11),
         ("min_keypoints", 0),
+        ("min_sum_per_keypoint", -0.2),
         ("min_score", -0.2),
+        ("min_score", 1.1),
     ],
 )
 def test_nonsense_is_refused_with_its_key(key, value):

@@ -73,7 +73,7 @@ def test_known_people_are_found_and_reported_in_detail(tmp_path, monkeypatch, ca
 
 
 # decoding settings that find people even in the maps of an untrained network
-LOOSE = ("decode.min_keypoints=1", "decode.min_score=0", "decode.peak_threshold=0")
+LOOSE = ("decode.min_keypoints=1", "decode.min_sum_per_keypoint=0", "decode.peak_threshold=0")
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_a_sweep_over_saved_fields(saved, tmp_path):
     choices = [
         "decode=coco,paper",
         "decode.peak_threshold=0",
-        "decode.min_score=0",
+        "decode.min_sum_per_keypoint=0",
         "decode.min_keypoints=1,18",
     ]
     choices += ["hydra.sweep.dir=s", "device=cpu"]

@@ -76,7 +76,9 @@ def perturbed_fields(
 
 def peak_decoder(decoder: Decoder, *, heatmap_sigma: float, background: bool) -> Decoder:
     """Return a decoder that turns every peak into a person of one keypoint, if given PAFs of zeros."""
-    alone = dataclasses.replace(decoder.settings, min_keypoints=1, min_score=0.0, near=0.0)
+    alone = dataclasses.replace(
+        decoder.settings, min_keypoints=1, min_sum_per_keypoint=0.0, min_score=0.0, near=0.0
+    )
     return Decoder(
         decoder.skeleton, alone, stride=decoder.stride, heatmap_sigma=heatmap_sigma, background=background
     )

@@ -65,7 +65,10 @@ def test_openpose_coco(tmp_path: Path, picture: Tensor) -> None:
     run = converted(tmp_path, {f"model1_1.{name}": value for name, value in weights.items()})
     trained = load_network(run)
     assert sum(value.numel() for value in weights.values()) == 52_311_446
-    assert trained.config["decode"]["peak_threshold"] == 0.05 and trained.config["decode"]["min_score"] == 0.4
+    assert (
+        trained.config["decode"]["peak_threshold"] == 0.05
+        and trained.config["decode"]["min_sum_per_keypoint"] == 0.4
+    )
     expected = published.openpose_coco(weights, picture)
     stages = trained.network(picture)
     assert len(stages) == len(expected) == 6
