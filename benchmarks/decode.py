@@ -137,7 +137,7 @@ def _ap(found: list[People], photos: list[np.ndarray], skeleton: Skeleton) -> fl
     """Return the AP of the people found in photos against those drawn."""
     detections = [d for n, people in enumerate(found) for d in people_to_coco(people, n, skeleton)]
     truth = _truth(photos, skeleton, SIDE)
-    return coco_ap(detections, truth, skeleton, max_dets=DETECTIONS, areas=("all",))["AP"]
+    return coco_ap(detections, truth, skeleton, max_detections=DETECTIONS, areas=("all",))["AP"]
 
 
 def _people(plain: list[tuple[float, dict[int, np.ndarray]]], skeleton: Skeleton) -> People:

@@ -58,7 +58,7 @@ def crowd_ap(cfg: DictConfig, people: int, photos: int = PHOTOS) -> dict[str, fl
         fields = targets(drawn, size=(side, side), boxes=torch.from_numpy(_boxes(crowd)[None]))
         found += people_to_coco(decoder(fields.heatmaps[0], fields.pafs[0]), photo, decoder.skeleton)
     truth = _truth(crowds, decoder.skeleton, side)
-    return coco_ap(found, truth, decoder.skeleton, max_dets=DETECTIONS, areas=("all",))
+    return coco_ap(found, truth, decoder.skeleton, max_detections=DETECTIONS, areas=("all",))
 
 
 def spread(pool: np.ndarray, people: int, side: int, rng: np.random.Generator) -> np.ndarray:

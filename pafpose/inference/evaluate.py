@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from pafpose.inference.checkpoint import TrainedNetwork
 from pafpose.inference.people import record_people
 from pafpose.inference.saved_fields import SavedFields, finish_saving, save_photos
 from pafpose.metrics import KeypointAP, count_people, only_photos
-from pafpose.metrics.coco_ap import Detection
+from pafpose.metrics.coco_ap import MAX_DETECTIONS, Detection
 from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ class Evaluation(NamedTuple):
     metrics: dict[str, float]
     detections: list[Detection]
     ground_truth: dict[str, Any]  # a COCO dict of the photos that could be read
+    max_detections: int  # people found in a photo that the metrics count
 
 
 def evaluate_trained(
@@ -46,7 +47,7 @@ def evaluate_trained(
     """
     data.val_dataset.input_size = trained.settings.input_size
     trained.decoder.warm_up()
-    metric, seconds = KeypointAP(gather=False), 0.0
+    metric, seconds = KeypointAP(gather=False, max_detections=trained.settings.max_detections), 0.0
     for batch in track(data.val_dataloader(), "evaluate", transient=True, disable=not sys.stderr.isatty()):
         fields = trained.predict_fields(batch.image)
         if save_to is not None:
@@ -68,13 +69,15 @@ def evaluate_trained(
     return result
 
 
-def evaluate_saved(saved: SavedFields, decoder: Decoder) -> Evaluation:
+def evaluate_saved(
+    saved: SavedFields, decoder: Decoder, *, max_detections: int = MAX_DETECTIONS
+) -> Evaluation:
     """Decode saved fields anew and score them; needs neither the network nor the photos.
 
     ``seconds_decode`` includes reading the files.
     """
     decoder.warm_up()
-    metric, started = KeypointAP(gather=False), time.perf_counter()
+    metric, started = KeypointAP(gather=False, max_detections=max_detections), time.perf_counter()
 
     def decode(image_id: int) -> None:
         photo = saved.read(image_id)
@@ -99,13 +102,24 @@ def _score(
     photos, started = metric.photos(), time.perf_counter()
     detections = [detection for found in photos.values() for detection in found]
     metrics = metric.compute(truth, skeleton)
+    _log_cut(photos, metric.max_detections)
     annotated = count_people(only_photos(truth, photos), skeleton)
     if not annotated["all"]:
         log.warning("nobody is annotated in these %d photos, so AP is undefined", len(photos))
     metrics |= {f"annotated_{area}": float(count) for area, count in annotated.items()}
     metrics |= {"photos": float(len(photos)), "people": float(len(detections))}
     metrics |= {"seconds_decode": seconds_decode, "seconds_metrics": time.perf_counter() - started}
-    return Evaluation(metrics, detections, only_photos(truth, photos))
+    return Evaluation(metrics, detections, only_photos(truth, photos), metric.max_detections)
+
+
+def _log_cut(photos: Mapping[int, Sequence[Detection]], limit: int) -> None:
+    """Say that more people were found in some photos than count."""
+    cut = sum(len(found) > limit for found in photos.values())
+    if cut:
+        log.info(
+            "evaluate.max_detections=%d: more people were found in %d of %d photos; only the best %d count",
+            limit, cut, len(photos), limit,
+        )  # fmt: skip
 
 
 def _time_after(device: torch.device) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pafpose.data.photos.fit import PhotoFit
 from pafpose.errors import PafposeError
+from pafpose.metrics.coco_ap import MAX_DETECTIONS
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class EvaluateSettings(PhotoFit):
     flip: bool = False
     save_fields: bool = False
     fields: str | None = None  # a folder of saved fields to decode again, without a network
+    max_detections: int = MAX_DETECTIONS  # people found in a photo that AP counts
     detail: str = "total"  # total | full
     errors: bool = False
 
@@ -26,6 +28,10 @@ class EvaluateSettings(PhotoFit):
         super().__post_init__()
         scales = self.scales if isinstance(self.scales, Sequence) else (self.scales,)
         object.__setattr__(self, "scales", tuple(float(scale) for scale in scales))
+        if not isinstance(self.max_detections, int) or self.max_detections < 1:
+            raise PafposeError(
+                f"evaluate.max_detections={self.max_detections!r}: give a whole number above 0"
+            )
         if self.detail not in ("total", "full"):
             raise PafposeError(f"evaluate.detail={self.detail!r}: choose 'total' or 'full'")
         if not self.scales or not all(0 < scale < math.inf for scale in self.scales):

@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 from pafpose.geometry import box_from_corner_frame
-from pafpose.metrics.coco_ap import Detection, coco_ap, in_skeleton_order, only_photos
+from pafpose.metrics.coco_ap import MAX_DETECTIONS, Detection, coco_ap, in_skeleton_order, only_photos
 from pafpose.skeleton import Skeleton
 
 CROWD_LEVELS = {"alone": (0.0, 0.1), "some": (0.1, 0.8), "crowded": (0.8, np.inf)}  # of crowd_index
 
 
 def ap_by_keypoint(
-    detections: Sequence[Detection], ground_truth: Mapping[str, Any], skeleton: Skeleton
+    detections: Sequence[Detection],
+    ground_truth: Mapping[str, Any],
+    skeleton: Skeleton,
+    *,
+    max_detections: int = MAX_DETECTIONS,
 ) -> dict[str, float]:
     """Compute ``AP_<keypoint>`` for each scored keypoint, as if it were the only one annotated and found.
 
@@ -27,13 +31,17 @@ def ap_by_keypoint(
         single = truth | {"annotations": [_only_keypoint(a, n) for a in truth["annotations"]]}
         if any(map(_is_labelled, single["annotations"])):
             found = [d for d in detections if d["keypoints"][3 * n + 2] > 0]
-            ap = coco_ap(found, single, skeleton, areas=("all",))["AP"]
-            result[f"AP_{skeleton.keypoints[k]}"] = ap
+            scores = coco_ap(found, single, skeleton, max_detections=max_detections, areas=("all",))
+            result[f"AP_{skeleton.keypoints[k]}"] = scores["AP"]
     return result
 
 
 def ap_by_crowd(
-    detections: Sequence[Detection], ground_truth: Mapping[str, Any], skeleton: Skeleton
+    detections: Sequence[Detection],
+    ground_truth: Mapping[str, Any],
+    skeleton: Skeleton,
+    *,
+    max_detections: int = MAX_DETECTIONS,
 ) -> dict[str, float]:
     """Compute ``AP_<level>`` over the photos of each of ``CROWD_LEVELS``.
 
@@ -46,7 +54,8 @@ def ap_by_crowd(
         truth = only_photos(ground_truth, photos)
         if any(map(_is_labelled, truth["annotations"])):
             found = [d for d in detections if d["image_id"] in photos]
-            result[f"AP_{level}"] = coco_ap(found, truth, skeleton, areas=("all",))["AP"]
+            scores = coco_ap(found, truth, skeleton, max_detections=max_detections, areas=("all",))
+            result[f"AP_{level}"] = scores["AP"]
     return result
 
 

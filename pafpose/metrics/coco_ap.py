@@ -25,7 +25,7 @@ Detection = dict[
     str, Any
 ]  # one COCO result: image_id, category_id, keypoints (x, y, score each, flat), score
 
-MAX_DETS = 20  # people per photo that COCO scores
+MAX_DETECTIONS = 20  # people per photo that COCO scores
 _SLICES = {
     "": (None, "all"),
     "50": (0.5, "all"),
@@ -43,11 +43,13 @@ class KeypointAP:
 
     A photo is known by its id and counts once, however often it comes: distributed samplers repeat photos
     to give every rank equally many. ``photos`` and ``compute`` are collective: under ``torch.distributed``
-    every rank must call them, unless ``gather=False``, which counts the photos of this process alone.
+    every rank must call them, unless ``gather=False``, which counts the photos of this process alone. Of the
+    people found in a photo the best ``max_detections`` count.
     """
 
-    def __init__(self, *, gather: bool = True) -> None:
+    def __init__(self, *, gather: bool = True, max_detections: int = MAX_DETECTIONS) -> None:
         self._gather = gather
+        self.max_detections = max_detections
         self._photos: dict[int, list[Detection]] = {}
 
     def update(self, detections: Sequence[Detection], image_id: int) -> None:
@@ -69,7 +71,8 @@ class KeypointAP:
         """Return ``coco_ap`` over the photos that were added; others of the ground truth do not count."""
         photos = self.photos()
         found = [detection for detections in photos.values() for detection in detections]
-        return coco_ap(found, only_photos(ground_truth, photos), skeleton)
+        truth = only_photos(ground_truth, photos)
+        return coco_ap(found, truth, skeleton, max_detections=self.max_detections)
 
 
 def score_text(value: float) -> str:
@@ -113,19 +116,20 @@ def coco_ap(
     ground_truth: Mapping[str, Any],
     skeleton: Skeleton,
     *,
-    max_dets: int = MAX_DETS,
+    max_detections: int = MAX_DETECTIONS,
     areas: Collection[str] = ("all", "medium", "large"),
 ) -> dict[str, float]:
     """Compute COCO's ten keypoint numbers, ``METRICS``, each between 0 and 1.
 
     ``ground_truth`` is a COCO dict (images, annotations, categories) in the data set's own keypoint order.
     A number is 0 when nothing was found, and NaN when nobody is annotated whom it counts. ``areas=("all",)``
-    skips the numbers for medium and large people, which saves time. Raises ``PafposeError`` for detections
+    skips the numbers for medium and large people, which saves time. The ``max_detections`` people with the
+    best scores count in each photo. Raises ``PafposeError`` for detections
     in photos that the ground truth does not list. 5,000 photos with 20 detections each take about 11 s of
     one core.
     """
-    if max_dets < 1:
-        raise PafposeError(f"max_dets={max_dets}: give 1 or more; COCO scores the best {MAX_DETS} of a photo")
+    if max_detections < 1:
+        raise PafposeError(f"max_detections={max_detections}: give 1 or more; COCO counts {MAX_DETECTIONS}")
     unknown = sorted({d["image_id"] for d in detections} - {image["id"] for image in ground_truth["images"]})
     if unknown:
         raise PafposeError(
@@ -146,7 +150,7 @@ def coco_ap(
         evaluation = COCOeval(truth, found, "keypoints")
         params = evaluation.params
         params.kpt_oks_sigmas = np.array([skeleton.sigmas[k] for k in skeleton.scored])
-        params.maxDets = [max_dets]
+        params.maxDets = [max_detections]
         wanted = [n for n, label in enumerate(params.areaRngLbl) if label in areas]
         params.areaRng = [params.areaRng[n] for n in wanted]
         params.areaRngLbl = [params.areaRngLbl[n] for n in wanted]
@@ -223,7 +227,7 @@ def _annotation(annotation: Mapping[str, Any], number: int, columns: Sequence[in
 
 
 def _summary(evaluation: COCOeval) -> dict[str, float]:
-    """Do what COCOeval.summarize does, without printing, for any ``max_dets`` and the evaluated areas."""
+    """Do what COCOeval.summarize does, without printing, for any number of detections."""
     precision = evaluation.eval["precision"]  # (thresholds, recalls, 1, areas, 1)
     recall = evaluation.eval["recall"]  # (thresholds, 1, areas, 1)
     labels, thresholds = evaluation.params.areaRngLbl, evaluation.params.iouThrs

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pafpose.metrics.coco_ap import MAX_DETS, Detection, coco_ap, in_skeleton_order
+from pafpose.metrics.coco_ap import MAX_DETECTIONS, Detection, coco_ap, in_skeleton_order
 from pafpose.skeleton import Skeleton
 
 KINDS = ("good", "jitter", "inversion", "swap", "missed")
@@ -60,9 +60,13 @@ class ErrorReport:
 
 
 def error_report(
-    detections: Sequence[Detection], ground_truth: Mapping[str, Any], skeleton: Skeleton
+    detections: Sequence[Detection],
+    ground_truth: Mapping[str, Any],
+    skeleton: Skeleton,
+    *,
+    max_detections: int = MAX_DETECTIONS,
 ) -> ErrorReport:
-    """Classify the errors of the best 20 people of each photo; the arguments are those of ``coco_ap``.
+    """Classify the errors of the best people of each photo; the arguments are those of ``coco_ap``.
 
     A gain is the AP after one kind of error was put right, minus the AP. Keypoints are moved to their true
     places, background people are dropped, unseen people leave the ground truth, and for *ranking* found
@@ -77,7 +81,7 @@ def error_report(
     matches: list[_Match] = []
     background: set[int] = set()
     for image_id, found in by_photo.items():
-        best = sorted(found, key=lambda n: -detections[n]["score"])[:MAX_DETS]
+        best = sorted(found, key=lambda n: -detections[n]["score"])[:max_detections]
         persons = {n: _points(detections[n]) for n in best}
         matched, unmatched = _match(persons, photos[image_id], similarity)
         matches += matched
@@ -87,7 +91,8 @@ def error_report(
 
     def ap(found: Sequence[Detection], without: Collection[int] = ()) -> float:
         kept = [a for g, a in enumerate(annotations) if g not in without]
-        return coco_ap(found, truth | {"annotations": kept}, skeleton, areas=("all",))["AP"]
+        rest = truth | {"annotations": kept}
+        return coco_ap(found, rest, skeleton, max_detections=max_detections, areas=("all",))["AP"]
 
     repaired = {
         name: ap(_with_true_places(detections, annotations, matches, kind))

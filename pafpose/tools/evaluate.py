@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from pafpose import factory
+from pafpose.config import settings as read_settings
 from pafpose.errors import PafposeError
 from pafpose.inference.evaluate import Evaluation, evaluate_saved, evaluate_trained
 from pafpose.inference.saved_fields import SavedFields
+from pafpose.inference.settings import EvaluateSettings
 from pafpose.inference.trust import forget_paths, refuse_code
 from pafpose.metrics import score_text
 from pafpose.metrics.breakdown import ap_by_crowd, ap_by_keypoint
@@ -35,8 +37,8 @@ _TABLE = (
 _PEOPLE = ("annotated_all", "annotated_all", "annotated_all", "annotated_medium", "annotated_large")
 # keys that may be typed beside evaluate.fields; saved fields determine the rest
 _FREE = (
-    "decode", "evaluate.fields", "evaluate.errors", "evaluate.detail", "paths", "device", "task_name", "tags",
-    "optimized_metric", "ckpt_path", "trust",
+    "decode", "evaluate.fields", "evaluate.errors", "evaluate.detail", "evaluate.max_detections", "paths",
+    "device", "task_name", "tags", "optimized_metric", "ckpt_path", "trust",
 )  # fmt: skip
 
 
@@ -50,12 +52,12 @@ def evaluate(cfg: DictConfig, overrides: Sequence[str] | None = None) -> dict[st
     folder = Path(cfg.paths.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     run = _decode_saved_fields if cfg.evaluate.fields else _run_network
-    name, skeleton, (metrics, detections, truth) = run(cfg, typed, folder)
+    name, skeleton, (metrics, detections, truth, limit) = run(cfg, typed, folder)
     if cfg.evaluate.detail == "full":
-        metrics |= ap_by_crowd(detections, truth, skeleton)
-        metrics |= ap_by_keypoint(detections, truth, skeleton)
+        metrics |= ap_by_crowd(detections, truth, skeleton, max_detections=limit)
+        metrics |= ap_by_keypoint(detections, truth, skeleton, max_detections=limit)
     if cfg.evaluate.errors:
-        report = error_report(detections, truth, skeleton)
+        report = error_report(detections, truth, skeleton, max_detections=limit)
         metrics |= report.metrics()
         for suffix in ("png", "pdf"):
             draw_errors(report, folder / f"errors.{suffix}")
@@ -101,7 +103,8 @@ def _decode_saved_fields(
     OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
     decoder = factory.build_decoder(config)
     started = time.perf_counter()
-    result = evaluate_saved(saved, decoder)
+    limit = read_settings(EvaluateSettings, config["evaluate"], "evaluate").max_detections
+    result = evaluate_saved(saved, decoder, max_detections=limit)
     result.metrics["seconds"] = time.perf_counter() - started
     return str(saved.folder), decoder.skeleton, result
 

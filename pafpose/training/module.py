@@ -40,7 +40,7 @@ class PoseModule(LightningModule):
         self.targets = factory.build_targets(config)
         self.loss: Loss = build(config["loss"], background=config["heatmap"]["background"] != "none")
         self.decoder = factory.build_decoder(config)
-        self.metric = KeypointAP()
+        self.metric = KeypointAP(max_detections=config["evaluate"]["max_detections"])
         self._checked_step, self._diverged = 0, False  # the last step whose loss was read; was it NaN or inf
 
     def forward(self, images: Tensor) -> list[Fields]:

@@ -186,7 +186,7 @@ def evaluate_best(cfg: DictConfig, trainer: Trainer, folder: Path) -> dict[str, 
         best = load_network(folder / "checkpoints" / BEST, device=device, config=plain(cfg))
         data = factory.build_datamodule(cfg)
         data.setup("validate")
-        metrics, detections, _ = evaluate_trained(best, data)
+        metrics, detections, *_ = evaluate_trained(best, data)
         write_json(folder / "detections.json", detections)
     return trainer.strategy.broadcast(metrics)
 

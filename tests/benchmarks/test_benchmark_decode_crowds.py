@@ -39,7 +39,7 @@ def test_truth_given_as_detections_is_ap_one_and_all_people_count(pool, rng, coc
         for a in truth["annotations"]
     ]
     assert len(found) == 100
-    assert coco_ap(found, truth, coco18, max_dets=100, areas=("all",))["AP"] == pytest.approx(1)
+    assert coco_ap(found, truth, coco18, max_detections=100, areas=("all",))["AP"] == pytest.approx(1)
     some = coco_ap(found, truth, coco18, areas=("all",))["AP"]  # COCO's 20 of 50
     assert some < 0.5
 

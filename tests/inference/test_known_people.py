@@ -73,6 +73,23 @@ def test_a_skipped_photo_is_not_missed_and_its_substitute_counts_once(
     assert [image["id"] for image in result.ground_truth["images"]] == [101, 103]
 
 
+@pytest.mark.parametrize(("limit", "recall"), [(2, 1), (1, 2 / 3)])
+def test_only_the_best_people_of_a_photo_count(
+    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, limit: int, recall: float
+) -> None:
+    """Two of the three people are in one photo."""
+    config = known_config(photos, f"evaluate.max_detections={limit}")
+    trained = known_network(config)
+    with caplog.at_level("INFO"):
+        direct = evaluate_trained(trained, factory.build_datamodule(config), save_to=tmp_path)
+        again = evaluate_saved(SavedFields(tmp_path), trained.decoder, max_detections=limit)
+    assert direct.metrics["people"] == 3  # all are in detections.json
+    for result in (direct, again):
+        assert result.metrics["AR"] == pytest.approx(recall) and result.max_detections == limit
+    line = "evaluate.max_detections=1: more people were found in 1 of 3 photos; only the best 1 count"
+    assert caplog.text.count(line) == (2 if limit == 1 else 0)
+
+
 def test_evaluation_asks_nothing_of_other_ranks(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

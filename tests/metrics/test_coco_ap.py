@@ -267,16 +267,16 @@ def test_detections_stay_as_they_were(rng, coco18):
     assert json.dumps(found) == before
 
 
-def test_max_dets_keeps_the_best(rng, coco18):
+def test_max_detections_keeps_the_best(rng, coco18):
     truth = make_truth(rng, coco18, (25,))
     found = exact_detections(truth)
     assert coco_ap(found, truth, coco18)["AR"] == pytest.approx(20 / 25)
-    assert coco_ap(found, truth, coco18, max_dets=100)["AR"] == pytest.approx(1)
+    assert coco_ap(found, truth, coco18, max_detections=100)["AR"] == pytest.approx(1)
     surest = sorted(found, key=lambda d: -d["score"])[:7]
-    assert coco_ap(found, truth, coco18, max_dets=7) == coco_ap(surest, truth, coco18)
-    assert coco_ap(found, truth, coco18, max_dets=1)["AR"] == pytest.approx(1 / 25)
-    with pytest.raises(PafposeError, match="max_dets=0"):
-        coco_ap(found, truth, coco18, max_dets=0)
+    assert coco_ap(found, truth, coco18, max_detections=7) == coco_ap(surest, truth, coco18)
+    assert coco_ap(found, truth, coco18, max_detections=1)["AR"] == pytest.approx(1 / 25)
+    with pytest.raises(PafposeError, match="max_detections=0"):
+        coco_ap(found, truth, coco18, max_detections=0)
 
 
 def by_photo(truth, detections):

@@ -118,6 +118,16 @@ def test_what_is_typed_decodes_and_not_what_the_checkpoint_has(checkpoint, saved
         assert OmegaConf.load(folders / "2" / "config.yaml").decode == load_config(["decode=coco"]).decode
 
 
+def test_the_number_of_people_that_count_can_be_typed(checkpoint, saved, tmp_path):
+    for how, source in ((run, checkpoint), (again, saved)):
+        details = "evaluate.detail=full", "evaluate.errors=true"
+        few, many = (how(source, tmp_path, *LOOSE, *details, f"evaluate.max_detections={n}") for n in (1, 99))
+        assert few["people"] == many["people"] > 0
+        assert few["errors_background"] < many["errors_background"]
+    with pytest.raises(PafposeError, match=r"evaluate.max_detections=0"):
+        EvaluateSettings(max_detections=0)
+
+
 def test_saved_fields_are_checked(checkpoint, saved, tmp_path):
     with pytest.raises(PafposeError, match="not a folder of saved fields"):
         again(tmp_path / "nowhere", tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pafpose.data.annotations.index import PoseIndex, count_labelled
 from pafpose.geometry import box_to_corner_frame
-from pafpose.metrics.coco_ap import MAX_DETS
+from pafpose.metrics.coco_ap import MAX_DETECTIONS
 from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ def _warn_of_ap(index: PoseIndex, skeleton: Skeleton) -> None:
     counted = ~index.crowd & (count_labelled(index, skeleton.scored) > 0)
     if not counted.any():
         _warn_once(f"{index.folder}: nobody is annotated in the validation photos, so AP is undefined")
-    crowded = int((np.bincount(index.photo_of()[counted], minlength=1) > MAX_DETS).sum())
+    crowded = int((np.bincount(index.photo_of()[counted], minlength=1) > MAX_DETECTIONS).sum())
     if crowded:
         _warn_once(
-            f"{index.folder}: {crowded} photos show more than {MAX_DETS} people; COCO's AP counts the best "
-            f"{MAX_DETS} detections of a photo, so it stays below 1"
+            f"{index.folder}: {crowded} photos show more than {MAX_DETECTIONS} people; COCO's AP counts the "
+            f"best {MAX_DETECTIONS} detections of a photo (evaluate.max_detections), so it stays below 1"
         )
 
 
