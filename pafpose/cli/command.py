@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,10 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from pafpose.cli.arguments import config_folders, explain_failure, quote_paths
+from pafpose.cli.claim import claim, place
 from pafpose.config import conf_dir, refuse_alias_bombs
 from pafpose.errors import PafposeError
 from pafpose.runtime import run_status as status
 from pafpose.runtime.full_disk import explain_full_disk
+from pafpose.runtime.signals import Interrupted, interruptible
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +69,11 @@ def guarded(body: Body) -> Body:
     @functools.wraps(body)
     def run(cfg: DictConfig) -> Any:
         try:
-            return run_job(body, cfg) if status.in_sweep() else run_recorded(body, cfg)
+            with interruptible():
+                return run_job(body, cfg) if status.in_sweep() else run_single(body, cfg)
+        except Interrupted as stop:
+            report_interrupted(stop, cfg)
+            sys.exit(stop.exit_status)
         except PafposeError as error:
             log.error("%s", error)
             log.error("run folder   %s", cfg.paths.output_dir)
@@ -75,6 +82,27 @@ def guarded(body: Body) -> Body:
             sys.exit(1)
 
     return run
+
+
+def report_interrupted(stop: Interrupted, cfg: DictConfig) -> None:
+    """Log what interrupted the run, and the command that goes on with it."""
+    if not status.is_first_process():
+        return
+    folder = Path(cfg.paths.output_dir)
+    log.warning("%s", stop)
+    if (folder / "checkpoints" / "last.ckpt").is_file() and HydraConfig.initialized():
+        key = "hydra.sweep.dir" if status.in_sweep() else "hydra.run.dir"
+        place = folder.parent if status.in_sweep() else folder
+        words = [word for word in sys.argv if not word.startswith(f"{key}=")]
+        log.warning("to go on: %s", shlex.join(["python", *words, f"{key}={place}"]))
+
+
+def run_single(body: Body, cfg: DictConfig) -> Any:
+    """Run a command that is no job of a sweep; its folder must be free, or hold the same run unfinished."""
+    fingerprint = status.digest(cfg)
+    if HydraConfig.initialized() and status.is_first_process():
+        claim(cfg, Path(cfg.paths.output_dir))
+    return run_recorded(body, cfg, fingerprint=fingerprint)
 
 
 def run_job(body: Body, cfg: DictConfig) -> Any:
@@ -99,15 +127,23 @@ def run_job(body: Body, cfg: DictConfig) -> Any:
 
 
 def run_recorded(body: Body, cfg: DictConfig, *, fingerprint: str | None = None) -> Any:
-    """Call ``body`` and write running, done or failed to ``status.json``; a killed run stays "running"."""
+    """Call ``body`` and write running, done, failed or interrupted to ``status.json``.
+
+    A killed run stays "running".
+    """
     if not HydraConfig.initialized() or not status.is_first_process():
         return body(cfg)
     folder = Path(cfg.paths.output_dir)
     overrides = list(HydraConfig.get().overrides.task)
-    status.write_status(folder, "running", overrides=overrides, digest=fingerprint or status.digest(cfg))
+    fingerprint = fingerprint or status.digest(cfg)
+    status.write_status(folder, "running", overrides=overrides, digest=fingerprint, **place())
     try:
         with explain_full_disk(folder):
             value = body(cfg)
+    except Interrupted as stop:
+        with suppress(OSError):
+            status.write_status(folder, "interrupted", error=str(stop))
+        raise
     except Exception as error:
         with suppress(OSError):  # of a full disk, which the error then tells
             status.write_status(folder, "failed", error=f"{type(error).__name__}: {error}")

@@ -19,6 +19,7 @@ from pafpose.data.loader import ResumableLoader, SeededSampler
 from pafpose.data.photos.augment import AugmentSettings
 from pafpose.data.photos.fit import PhotoFit
 from pafpose.errors import PafposeError
+from pafpose.runtime.signals import leave_signals_to_parent
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
 
@@ -137,6 +138,7 @@ class PoseDataModule(LightningDataModule):
             "num_workers": self.num_workers,
             "pin_memory": self.pin_memory,
             "persistent_workers": self.num_workers > 0,
+            "worker_init_fn": leave_signals_to_parent,
         }
 
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from pafpose.errors import PafposeError
 from pafpose.runtime.files import read_json, write_json
 
-FREE_KEYS = ("optimized_metric",)  # runs do not depend on these, so a resumed sweep may change them
+FREE_KEYS = ("optimized_metric", "overwrite")  # a run resumes whatever these are
 
 
 def in_sweep() -> bool:
@@ -47,7 +47,7 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 def write_status(folder: Path, state: str, **more: Any) -> None:
-    """Write ``state`` (running, done or failed) and more keys to ``status.json``, atomically.
+    """Write ``state`` (running, done, failed or interrupted) and more keys to ``status.json``, atomically.
 
     "running" starts anew; the other states keep the keys that are there.
     """
@@ -79,8 +79,7 @@ def finished_value(cfg: DictConfig, folder: Path) -> tuple[bool, Any]:
 
 
 def unfinished_checkpoint(cfg: DictConfig, folder: Path) -> bool:
-    """Return whether a killed training of the same config left a checkpoint to resume from."""
+    """Return whether a training of the same config stopped in this folder and left a checkpoint."""
     status = read_status(folder)
-    same = status.get("state") == "running" and status.get("digest") == digest(cfg)
-    unset = "ckpt_path" in cfg and cfg.ckpt_path is None
-    return same and unset and (folder / "checkpoints" / "last.ckpt").is_file()
+    same = status.get("state") not in (None, "done") and status.get("digest") == digest(cfg)
+    return same and "ckpt_path" in cfg and (folder / "checkpoints" / "last.ckpt").is_file()

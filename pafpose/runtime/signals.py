@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -60,3 +62,27 @@ def restore(before: dict[int, Any]) -> None:
     """Give signals back to those whom :func:`install` returned."""
     for signum, handler in before.items():
         signal.signal(signum, handler)
+
+
+def leave_signals_to_parent(*_: object) -> None:
+    """Make a child process outlive the signals that its parent gets too, until the parent ends it.
+
+    Ctrl-C and the end of a SLURM job reach all processes. Were the children to die first, the parent would
+    fail instead of saving. After SIGTERM, which the parent also ends them by, they have ten seconds.
+    """
+    install(signal.SIG_IGN, [signum for signum in ENDING if signum != signal.SIGTERM])
+    if hasattr(signal, "alarm"):
+        install(lambda *_: signal.alarm(10), [signal.SIGTERM])
+
+
+def end_with_parent() -> None:
+    """Leave signals to the parent process, and end within a second of its death, however it died."""
+    leave_signals_to_parent()
+    install(signal.SIG_DFL, [signal.SIGTERM])
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

@@ -22,6 +22,7 @@ import numpy as np
 
 from pafpose.errors import PafposeError
 from pafpose.runtime.files import read_json
+from pafpose.runtime.signals import end_with_parent
 from pafpose.skeleton import Skeleton
 from pafpose.synthetic.canvas import MAX_OWNERS
 from pafpose.synthetic.picture import SPLITS, FigureSampler, draw_picture
@@ -132,7 +133,7 @@ def _map(write: partial[_Written], pictures: Sequence[tuple[str, int]], workers:
         return
     cv2.setNumThreads(0)  # OpenCV's pool, once started, would hang the processes forked after it
     context = get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
         yield from pool.map(write, pictures, chunksize=32)
 
 

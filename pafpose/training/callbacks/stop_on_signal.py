@@ -32,13 +32,22 @@ class StopOnSignal(Checkpoint):
     def __init__(self, checkpoints: Checkpoints) -> None:
         self._checkpoints = checkpoints
         self._before: dict[int, Any] = {}
+        self._launchers: dict[int, Any] = {}  # handlers that are neither Python's nor Lightning's nor ours
         self._received: int | None = None
         self._wait = True  # for the end of the batch
         self._saved = False
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look who handles signals, before Lightning does."""
+        handlers = {
+            signum: signal.getsignal(signum) for signum in signals.ENDING if not signals.is_free(signum)
+        }
+        self._launchers = {signum: handler for signum, handler in handlers.items() if callable(handler)}
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over."""
-        self._before = signals.install(self._note, signals.ENDING)
+        """Take over the signals that are not ignored."""
+        heard = [signum for signum in signals.ENDING if signal.getsignal(signum) != signal.SIG_IGN]
+        self._before = signals.install(self._note, heard)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         again, self._received = self._received is not None, signum
@@ -88,11 +97,8 @@ class StopOnSignal(Checkpoint):
         """
         signum = self._received or signal.SIGTERM  # another process got the signal
         self._received, self._saved = None, False
-        launcher = self._before.get(signum)
-        if callable(launcher) and launcher not in (signal.default_int_handler, signals.raise_interrupted):
-            launcher(signum, None)
-            return
-        if launcher == signal.SIG_IGN:
+        if signum in self._launchers:
+            self._launchers[signum](signum, None)
             return
         if signum not in (signal.SIGINT, signal.SIGTERM):
             queue_again()
