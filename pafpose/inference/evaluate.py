@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from rich.progress import track
 
 from pafpose.data.datamodule import PoseDataModule
 from pafpose.decode import Decoder
@@ -22,6 +20,7 @@ from pafpose.inference.people import record_people
 from pafpose.inference.saved_fields import SavedFields, finish_saving, save_photos
 from pafpose.metrics import KeypointAP, count_people, only_photos
 from pafpose.metrics.coco_ap import MAX_DETECTIONS, Detection
+from pafpose.runtime.follow import follow
 from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,8 @@ def evaluate_trained(
     data.val_dataset.input_size = trained.settings.input_size
     trained.decoder.warm_up()
     metric, seconds = KeypointAP(gather=False, max_detections=trained.settings.max_detections), 0.0
-    for batch in track(data.val_dataloader(), "evaluate", transient=True, disable=not sys.stderr.isatty()):
+    loader = data.val_dataloader()
+    for batch in follow(loader, "evaluate, batches", total=len(loader)):
         fields = trained.predict_fields(batch.image)
         if save_to is not None:
             save_photos(save_to, batch, fields, stride=trained.stride)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import glob
 import logging
-import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.progress import track
 
 from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
@@ -18,6 +17,7 @@ from pafpose.fields import People
 from pafpose.inference.predictor import Predictor
 from pafpose.metrics import people_to_coco
 from pafpose.runtime.files import write_json
+from pafpose.runtime.follow import follow
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.skeleton import Skeleton
 from pafpose.tools.overrides import load_checkpoint
@@ -25,31 +25,67 @@ from pafpose.viz import draw_people, save_picture
 
 log = logging.getLogger(__name__)
 
+WRITE_EVERY = 10.0  # seconds
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> dict[str, Any]:
-    """Find the people in the photos of ``cfg.source``; return them as a COCO dict."""
+    """Find the people in the photos of ``cfg.source``; return them as a COCO dict.
+
+    Overlays are written at once and the json every ten seconds, so that whatever ends the command costs
+    little. A photo that cannot be read costs that photo alone: the log and ``left_out`` of the result name
+    it.
+    """
     quiet_known_warnings()
     photos = find_photos(cfg.source)
     predictor = Predictor(load_checkpoint(cfg, overrides))
     folder = Path(cfg.paths.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
     result = empty_coco(predictor.skeleton)
     names = overlay_names(photos)
-    for number, path in enumerate(track(photos, "predict", disable=not sys.stderr.isatty()), start=1):
-        photo = load_image(path)
-        people = predictor(photo)
-        height, width = photo.shape[:2]
-        result["images"].append({"id": number, "file_name": str(path), "width": width, "height": height})
-        _add_people(result, people_to_coco(people, number, predictor.skeleton))
-        drawn = clear_ones(people, cfg.drawn_score)
-        overlay = draw_people(photo, drawn.keypoints, predictor.skeleton, scores=drawn.scores)
-        save_picture(overlay, folder / "images" / names[number - 1])
-        log.info("%s: %s", path, _count(len(people.scores), len(drawn.scores)))
-    write_json(folder / "predictions.json", result)
+    written = time.monotonic()
+    try:
+        for number, path in enumerate(follow(photos, "predict", total=len(photos)), start=1):
+            overlay = folder / "images" / names[number - 1]
+            _add_photo(result, number, path, predictor, overlay=overlay, drawn_score=cfg.drawn_score)
+            if time.monotonic() - written > WRITE_EVERY:
+                write_json(folder / "predictions.json", result)
+                written = time.monotonic()
+    finally:
+        write_json(folder / "predictions.json", result)
+    if not result["images"]:
+        raise PafposeError(f"source={cfg.source}: none of the {len(photos)} photos can be read; see the log")
+    if result["left_out"]:
+        log.warning("%d of %d photos could not be read", len(result["left_out"]), len(photos))
     log.info("pictures     %s", folder / "images")
     log.info("COCO json    %s", folder / "predictions.json")
     return result
+
+
+def _add_photo(
+    result: dict[str, Any],
+    number: int,
+    path: Path,
+    predictor: Predictor,
+    *,
+    overlay: Path,
+    drawn_score: float,
+) -> None:
+    """Add a photo and its people to a COCO dict and draw them, or note why the photo is left out."""
+    try:
+        photo = load_image(path)
+        people = predictor(photo)
+    except PafposeError as error:
+        reason = str(error).partition(";")[0]  # what follows is advice for training
+        log.warning("left out: %s", reason)
+        result["left_out"].append({"file_name": str(path), "reason": reason})
+        return
+    height, width = photo.shape[:2]
+    result["images"].append({"id": number, "file_name": str(path), "width": width, "height": height})
+    _add_people(result, people_to_coco(people, number, predictor.skeleton))
+    drawn = clear_ones(people, drawn_score)
+    save_picture(draw_people(photo, drawn.keypoints, predictor.skeleton, scores=drawn.scores), overlay)
+    log.info("%s: %s", path, _count(len(people.scores), len(drawn.scores)))
 
 
 def clear_ones(people: People, score: float) -> People:
@@ -109,7 +145,7 @@ def empty_coco(skeleton: Skeleton) -> dict[str, Any]:
         "keypoints": [skeleton.keypoints[k] for k in skeleton.scored],
         "skeleton": [[place[a], place[b]] for a, b in skeleton.limbs if a in place and b in place],
     }
-    return {"images": [], "annotations": [], "categories": [category]}
+    return {"images": [], "annotations": [], "categories": [category], "left_out": []}
 
 
 def _add_people(result: dict[str, Any], people: Sequence[dict[str, Any]]) -> None:

@@ -91,9 +91,11 @@ def test_a_training_saves_says_how_to_go_on_and_does(
     assert steps > 10
     length = f"trainer.max_steps={steps + 3}"
     again = start(tmp_path, length, f"ckpt_path={tmp_path / 'run'}")
-    assert again.wait(timeout=200) == 0
+    output = again.communicate(timeout=200)[0]
+    assert again.returncode == 0, output
     whole = start(tmp_path / "whole", length)
-    assert whole.wait(timeout=200) == 0
+    output = whole.communicate(timeout=200)[0]
+    assert whole.returncode == 0, output
     expected, found = last(tmp_path / "whole")["state_dict"], last(tmp_path)["state_dict"]
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +87,38 @@ def test_low_scores_are_not_drawn_but_kept(run, photos, tmp_path, caplog):
     both, one = (load_image(tmp_path / folder / "images" / name) for folder in ("all", "best"))
     photo = load_image(photos / name)
     assert (both != photo).sum() > 1.5 * (one != photo).sum() > 0
+
+
+def test_a_bad_photo_costs_that_photo_alone(run, photos, tmp_path, caplog):
+    """In the middle of good ones; and whatever ends the command leaves what was found until then."""
+    folder = tmp_path / "mixed"
+    shutil.copytree(photos, folder)
+    good = sorted(path.name for path in folder.iterdir())
+    whole = (folder / good[0]).read_bytes()
+    bad = {"0a.jpg": b"", "0b.png": b"text", f"{good[0][:-4]}x.png": whole[: len(whole) // 2]}
+    for name, content in bad.items():
+        (folder / name).write_bytes(content)
+    result = run(tmp_path / "out", f"source={folder}")
+    assert [Path(image["file_name"]).name for image in result["images"]] == good
+    assert sorted(Path(photo["file_name"]).name for photo in result["left_out"]) == sorted(bad)
+    assert len(result["annotations"]) == len(run(tmp_path / "all")["annotations"])
+    assert "3 of 6 photos could not be read" in caplog.text
+    for name in good:
+        (folder / name).unlink()
+    with pytest.raises(PafposeError, match="none of the 3 photos can be read"):
+        run(tmp_path / "none", f"source={folder}")
+
+
+def test_an_interruption_leaves_what_was_found_until_then(run, photos, tmp_path, monkeypatch):
+    def interrupt(path):
+        if path == sorted(photos.iterdir())[-1]:
+            raise KeyboardInterrupt
+        return load_image(path)
+
+    monkeypatch.setattr("pafpose.tools.predict.load_image", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    assert len(json.loads((tmp_path / "predictions.json").read_text())["images"]) == len(SIZES) - 1
 
 
 def test_sources(tmp_path):
