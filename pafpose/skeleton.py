@@ -390,8 +390,9 @@ def _choose_limbs(
         return "explicit", chosen
     if chosen not in sets:
         raise PafposeError(
-            f"paf.limbs={chosen}: {where} has no such limb set; choose one of {', '.join(sorted(sets))}, or "
-            "give pairs of names: 'paf.limbs=[[nose,neck],[neck,left_hip]]'"
+            f"paf.limbs={chosen}: {where} has no such limb set; choose one of "
+            f"{', '.join(sorted(sets))[:300]}, or give pairs of names: "
+            "'paf.limbs=[[nose,neck],[neck,left_hip]]'"
         )
     return chosen, sets[chosen]
 

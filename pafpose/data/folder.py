@@ -9,15 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pafpose.data.annotations import formats
 from pafpose.data.annotations.cache import open_index
 from pafpose.data.annotations.faults import Faults
 from pafpose.data.annotations.index import PoseIndex
-from pafpose.data.annotations.paths import find_split
+from pafpose.data.annotations.paths import find_split, one_source
 from pafpose.data.datamodule import PoseDataModule
 from pafpose.data.dataset import EvalDataset, TrainDataset
 from pafpose.data.photo_file import MAX_PIXELS, PhotoLimits
-from pafpose.data.sampling import choose_photos, list_samples, why_nobody, with_background
+from pafpose.data.sampling import choose_photos, choose_validation, list_samples, why_nobody, with_background
 from pafpose.errors import PafposeError
 
 log = logging.getLogger(__name__)
@@ -39,9 +41,11 @@ class FolderDataModule(PoseDataModule):
         root: str,
         name: str = "coco",
         train_images: str = "train2017",
-        train_annotations: str = "annotations/person_keypoints_train2017.json",
+        train_annotations: str | Sequence[str] = "annotations/person_keypoints_train2017.json",
         val_images: str = "val2017",
-        val_annotations: str = "annotations/person_keypoints_val2017.json",
+        val_annotations: str | Sequence[str] | None = "annotations/person_keypoints_val2017.json",
+        val_fraction: float = 0.1,
+        split_seed: int = 0,
         format: str = "coco",
         box_area: float = 1.0,
         sample_by: str = "person",
@@ -60,7 +64,10 @@ class FolderDataModule(PoseDataModule):
     ) -> None:
         super().__init__(name=name, **common)
         self.root = Path(str(root)).expanduser()
-        self.splits = {"train": (train_images, train_annotations), "val": (val_images, val_annotations)}
+        self.splits = {"train": (train_images, _listed(train_annotations))}
+        if val_annotations is not None:
+            self.splits["val"] = val_images, _listed(val_annotations)
+        self.val_fraction, self.split_seed = val_fraction, split_seed
         self.format, self.box_area = format, box_area
         self.limits = {"train": limit_train, "val": limit_val}
         self.subset, self.subset_seed = subset, subset_seed
@@ -98,30 +105,39 @@ class FolderDataModule(PoseDataModule):
         if self._train is not None and not self.allow_overlap:
             refuse_overlap(self._train.index, self._val.index)
 
-    def find_split(self, split: str, *, need_photos: bool = True) -> tuple[Path, Path]:
-        """Return the photos and the annotation file of a split; raise when one of them is missing."""
-        return find_split(self.root, self.splits, split, need_photos=need_photos)
+    def find_split(self, split: str, *, need_photos: bool = True) -> tuple[Path, list[Path]]:
+        """Return the photos and the annotation files of a split; raise when one of them is missing.
+
+        Without ``val_annotations``, validation photos are a part of the training photos.
+        """
+        place = split if split in self.splits else "train"
+        return find_split(self.root, self.splits, place, need_photos=need_photos)
 
     def read_split(self, split: str, *, need_photos: bool = True) -> PoseIndex:
         """Return the annotations of ``train`` or ``val``, limits applied; raise when files are missing."""
         photos, annotations = self.find_split(split, need_photos=need_photos)
+        source = one_source(annotations)
+        one_file = self.format == "coco" and len(annotations) == 1
         index = open_index(
-            annotations,
+            source,
             photos,
             self.skeleton,
-            read=lambda: self.read_whole(photos, annotations, Faults(annotations, self.on_error)),
-            cache=self.index_cache if self.format == "coco" else None,  # others read more files than this one
+            read=lambda: self.read_whole(photos, annotations, Faults(source, self.on_error)),
+            cache=self.index_cache if one_file else None,  # its name tells only what one file holds
             reader_settings=(self.box_area, self.on_error),
         )
         index = replace(index, limits=self.photo_limits(photos))
+        if "val" not in self.splits:
+            chosen = choose_validation(index, self.val_fraction, seed=self.split_seed)
+            index = index.select(np.flatnonzero(chosen if split == "val" else ~chosen))
         if split == "train" and self.subset is not None:
             index = index.select(choose_photos(index, self.subset, seed=self.subset_seed))
         index = index.head(self.limits[split] or len(index))
         log.info("%s %s: %d photos, %d people", self.name, split, len(index), len(index.keypoints))
         return index
 
-    def read_whole(self, photos: Path, annotations: Path, faults: Faults) -> PoseIndex:
-        """Return everything in an annotation file; ``faults`` decides about values that cannot be used."""
+    def read_whole(self, photos: Path, annotations: Sequence[Path], faults: Faults) -> PoseIndex:
+        """Return everything in annotation files; ``faults`` decides about values that cannot be used."""
         return formats.read_index(
             self.format,
             annotations,
@@ -187,6 +203,11 @@ class FolderDataModule(PoseDataModule):
             stride=self.stride,
             on_error=self.on_error,
         )
+
+
+def _listed(annotations: str | Sequence[str]) -> list[str]:
+    names = [annotations] if isinstance(annotations, str) else list(annotations)
+    return [str(name) for name in names]
 
 
 def refuse_overlap(train: PoseIndex, val: PoseIndex) -> None:

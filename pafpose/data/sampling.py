@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,8 @@ import numpy as np
 from pafpose.data.annotations.index import PoseIndex, count_labelled
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
+
+log = logging.getLogger(__name__)
 
 SAMPLE_BY = ("person", "image")
 
@@ -106,6 +109,34 @@ def choose_photos(index: PoseIndex, subset: float | str | Sequence[int], *, seed
         )
     count = max(1, round(float(subset) * len(index)))
     return np.sort(np.random.default_rng([seed, 0x5B5E7]).permutation(len(index))[:count])
+
+
+def choose_validation(index: PoseIndex, fraction: float, *, seed: int) -> np.ndarray:
+    """Return (N,) which photos are for validation: about ``fraction`` of them, drawn by the seed.
+
+    Photos of one video or folder stay together, unless all photos are of one. Groups are drawn while they
+    bring the number closer to the fraction, but at least one is.
+    """
+    if not 0 < fraction < 1:
+        raise PafposeError(f"data.val_fraction={fraction}: choose a fraction of the photos between 0 and 1")
+    if len(index) < 2:
+        raise PafposeError(f"{index.folder}: {len(index)} photo cannot be split into training and validation")
+    together = len(np.unique(index.groups)) > 1
+    groups = index.groups if together else np.arange(len(index))
+    if not together:
+        log.info("%s: photos of one folder or video, so validation photos may resemble others", index.folder)
+    numbers, sizes = np.unique(groups, return_counts=True)
+    order = np.random.default_rng([seed, 0x5B11]).permutation(len(numbers))
+    wanted, count = fraction * len(index), 0
+    chosen: list[int] = []
+    for n in order.tolist():
+        if not chosen or abs(count + sizes[n] - wanted) < abs(count - wanted):
+            chosen, count = [*chosen, n], count + int(sizes[n])
+    if count > 2 * wanted + 1:  # the first one drawn was large
+        chosen = [int(sizes.argmin())]
+    found = np.isin(groups, numbers[chosen])
+    log.info("%s: %d of %d photos are for validation", index.folder, found.sum(), len(index))
+    return found
 
 
 def _read_ids(path: Path) -> list[int]:

@@ -29,8 +29,8 @@ READER_VERSION = 4  # raise it when the same annotations give another index
 MIN_BYTES = 1 << 20  # annotation files below this size are indexed faster than a cache is worth
 _ABANDONED = 3600.0  # seconds after which an unfinished file has no writer any more
 _ARRAYS = (
-    "files", "ids", "sizes", "upright", "offsets", "keypoints", "boxes", "areas", "crowd", "annotation_ids",
-    "mask_bytes", "mask_offsets", "notes",
+    "files", "ids", "sizes", "upright", "groups", "offsets", "keypoints", "boxes", "areas", "crowd",
+    "annotation_ids", "mask_bytes", "mask_offsets", "notes",
 )  # fmt: skip
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,7 @@ def build_index(
         ids=np.array([photo["id"] for photo in photos], np.int64),
         sizes=sizes,
         upright=upright,
+        groups=_groups(photos),
         offsets=to_offsets(np.bincount(photo_of, minlength=len(photos))),
         keypoints=keypoints,
         boxes=boxes,
@@ -175,6 +177,20 @@ def _size(photo: Json, folder: Path, source: Path, limits: PhotoLimits) -> tuple
             f"data.max_pixels={limits.max_pixels}; correct its size, or raise data.max_pixels"
         )
     return height, width
+
+
+def _groups(photos: Sequence[Json]) -> np.ndarray:
+    """Return (N,) a number for each video or folder: photos that may be nearly alike share one.
+
+    Photos are grouped by ``video_id``; without it by folder and by the name before the number of the frame.
+    """
+    keys = []
+    for photo in photos:
+        name = PurePosixPath(photo["file_name"])
+        video = photo.get("video_id")
+        stem = re.sub(r"[\W_]*(frame|img)?[\W_]*\d*$", "", name.stem.lower())
+        keys.append(f"video {shown(video)}" if video is not None else f"{name.parent}/{stem}")
+    return np.unique(keys, return_inverse=True)[1].astype(np.int64)
 
 
 def _people(

@@ -26,6 +26,7 @@ class PoseIndex:
     ids: np.ndarray  # (N,) int64, ascending
     sizes: np.ndarray  # (N, 2) int64 (height, width)
     upright: np.ndarray  # (N,) bool: the labels are those of the photo after its EXIF rotation
+    groups: np.ndarray  # (N,) int64: photos of one video or folder have the same number
     offsets: np.ndarray  # (N + 1,) int64: photo n has the people offsets[n] .. offsets[n + 1] - 1
     keypoints: np.ndarray  # (M, K, 3) float32 x, y, v in skeleton order, derived keypoints filled in
     boxes: np.ndarray  # (M, 4) float64 x, y, w, h; (x, y) is a point in the frame of the keypoints
@@ -79,7 +80,9 @@ class PoseIndex:
         counts = np.diff(self.offsets)[photos]
         people = concatenate_ranges(self.offsets[:-1][photos], counts)
         lengths = np.diff(self.mask_offsets)[people]
-        of_photos = {key: getattr(self, key)[photos] for key in ("files", "ids", "sizes", "upright")}
+        of_photos = {
+            key: getattr(self, key)[photos] for key in ("files", "ids", "sizes", "upright", "groups")
+        }
         of_people = {
             key: getattr(self, key)[people]
             for key in ("keypoints", "boxes", "areas", "crowd", "annotation_ids")

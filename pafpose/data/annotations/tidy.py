@@ -36,16 +36,11 @@ def tidy(content: Json, path: Path, faults: Faults | None = None) -> Json:
     Raises ``PafposeError`` for what cannot be understood; values of single people go to ``faults`` instead.
     """
     faults = Faults(path) if faults is None else faults
-    missing = [key for key in ("images", "annotations", "categories") if key not in content]
-    if missing:
-        raise PafposeError(
-            f"{path}: not a COCO annotation file, it lacks {missing}; fetch it again, or name its format: "
-            "data.format (docs/formats.md)"
-        )
+    missing_keys(content, path)
     categories = content["categories"]
     categories = [categories] if isinstance(categories, dict) else categories
-    people = [_person(person, path) for person in _mappings(content["annotations"], path, "annotation")]
-    categories = [_category(c, people, path) for c in _mappings(categories, path, "category")]
+    people = [_person(person, path) for person in mappings(content["annotations"], path, "annotation")]
+    categories = [_category(c, people, path) for c in mappings(categories, path, "category")]
     with_keypoints = [c["id"] for c in categories if c.get("keypoints")]
     if len(with_keypoints) == 1:
         for person in people:
@@ -57,13 +52,24 @@ def tidy(content: Json, path: Path, faults: Faults | None = None) -> Json:
         _tidy_box(person, faults)
         _tidy_numbers(person, faults)
     return {
-        "images": [_photo(photo, path) for photo in _mappings(content["images"], path, "image")],
+        "images": [_photo(photo, path) for photo in mappings(content["images"], path, "image")],
         "annotations": people,
         "categories": categories,
     }
 
 
-def _mappings(rows: Any, path: Path, kind: str) -> list[Json]:
+def missing_keys(content: Json, path: Path) -> None:
+    """Raise ``PafposeError`` unless a dictionary has what a COCO file must have."""
+    missing = [key for key in ("images", "annotations", "categories") if key not in content]
+    if missing:
+        raise PafposeError(
+            f"{path}: not a COCO annotation file, it lacks {missing}; fetch it again, or name its format: "
+            "data.format (docs/formats.md)"
+        )
+
+
+def mappings(rows: Any, path: Path, kind: str) -> list[Json]:
+    """Return a list of mappings; raise ``PafposeError`` for anything else."""
     if not isinstance(rows, list):
         raise PafposeError(f"{path}: its {kind} list is a {type(rows).__name__}, not a list")
     for n, row in enumerate(rows):
@@ -72,7 +78,7 @@ def _mappings(rows: Any, path: Path, kind: str) -> list[Json]:
     return rows
 
 
-def _whole_number(value: Any) -> int:
+def _to_integer(value: Any) -> int:
     """Return a whole number of at most 64 bits, also one in quotes; raise ``ValueError`` for all else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("no whole number")
@@ -84,9 +90,10 @@ def _whole_number(value: Any) -> int:
     return number
 
 
-def _integer(row: Json, key: str, path: Path, kind: str) -> int:
+def whole_number(row: Json, key: str, path: Path, kind: str) -> int:
+    """Return a whole number of a row, also one in quotes; raise ``PafposeError`` for anything else."""
     try:
-        return _whole_number(row.get(key))
+        return _to_integer(row.get(key))
     except (ValueError, OverflowError):
         raise PafposeError(
             f"{path}: {kind} {shown(row.get('id', ''))} has {key}={shown(row.get(key))}; a whole number of "
@@ -95,13 +102,13 @@ def _integer(row: Json, key: str, path: Path, kind: str) -> int:
 
 
 def _photo(photo: Json, path: Path) -> Json:
-    number = _integer(photo, "id", path, "image")
+    number = whole_number(photo, "id", path, "image")
     out = {**photo, "id": number, "file_name": _file_name(photo, path)}
     for key in ("height", "width"):
         if not photo.get(key):
             out.pop(key, None)
             continue
-        out[key] = _integer(photo, key, path, "image")
+        out[key] = whole_number(photo, key, path, "image")
         if out[key] < 1:
             raise PafposeError(f"{path}: image {number} has {key}={out[key]}; give a size in pixels, or none")
     return out
@@ -113,7 +120,8 @@ def _file_name(photo: Json, path: Path) -> str:
         raise PafposeError(f"{path}: image {shown(photo.get('id'))} has no file_name; name its file")
     text = str(name) if isinstance(name, str | int) and not isinstance(name, bool) else "\0"
     try:
-        good = "\0" not in text and len(os.fsencode(text)) <= _MAX_NAME
+        good = "\0" not in text and all(len(os.fsencode(part)) <= 255 for part in text.split("/"))
+        good = good and len(text) <= _MAX_NAME
     except UnicodeEncodeError:  # half a character
         good = False
     if not good:
@@ -125,11 +133,11 @@ def _file_name(photo: Json, path: Path) -> str:
 
 def _person(person: Json, path: Path) -> Json:
     out = dict(person)
-    out["image_id"] = _integer(person, "image_id", path, "annotation")
+    out["image_id"] = whole_number(person, "image_id", path, "annotation")
     if person.get("category_id") is None:
         out.pop("category_id", None)
     else:
-        out["category_id"] = _integer(person, "category_id", path, "annotation")
+        out["category_id"] = whole_number(person, "category_id", path, "annotation")
     keypoints = person.get("keypoints")
     if isinstance(keypoints, list) and keypoints and all(isinstance(row, list) for row in keypoints):
         out["keypoints"] = [number for row in keypoints for number in row]
@@ -138,7 +146,7 @@ def _person(person: Json, path: Path) -> Json:
 
 def _category(category: Json, people: list[Json], path: Path) -> Json:
     """Return a category with an integer id; COCO's foot annotations get the names they lack."""
-    out = {**category, "id": _integer(category, "id", path, "category")}
+    out = {**category, "id": whole_number(category, "id", path, "category")}
     names = category.get("keypoints") or []
     if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
         raise PafposeError(
@@ -235,6 +243,8 @@ def _tidy_numbers(person: Json, faults: Faults) -> None:
     except (TypeError, ValueError, OverflowError):
         _reject(person, "bad_value", f"area is {shown(area)}, no number", faults)
         person["area"] = math.nan
+    if not isinstance(person.get("num_keypoints", 0), int):
+        person.pop("num_keypoints")  # only the audit looks at it
     flag = person.get("iscrowd")
     if flag is not None and not isinstance(flag, bool):
         known = _FLAGS.get(str(flag).lower()) if isinstance(flag, str | int | float) else None

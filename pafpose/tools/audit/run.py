@@ -85,6 +85,8 @@ def run_audit(data: PoseDataModule, settings: AuditSettings) -> Audit:
     audit = Audit(str(data.name), data.skeleton, settings.fatal_kinds)
     trials: dict[str, Trial] = {}
     for name in settings.splits:
+        if name not in data.splits:
+            continue  # a part of the training photos
         try:
             audit.splits[name], found = read_split(data, name)
         except PafposeError as error:

@@ -14,7 +14,7 @@ import numpy as np
 from pafpose.data.annotations import formats
 from pafpose.data.annotations.faults import Faults
 from pafpose.data.annotations.index import PoseIndex
-from pafpose.data.annotations.paths import local_name
+from pafpose.data.annotations.paths import local_name, one_source
 from pafpose.data.annotations.tidy import tidy
 from pafpose.data.folder import FolderDataModule
 from pafpose.data.photo_file import DEFAULT_LIMITS, PhotoLimits
@@ -86,8 +86,9 @@ def read_split(data: FolderDataModule, name: str) -> tuple[Split, list[Finding]]
 
     Raises ``PafposeError`` when the annotations are missing or cannot be understood.
     """
-    folder, source = data.find_split(name)
-    written = formats.read_content(data.format, source, folder, data.skeleton)
+    folder, files = data.find_split(name)
+    source = one_source(files)
+    written = formats.read_content(data.format, files, folder, data.skeleton)
     found = list(_duplicate_ids(written, name))
     content = tidy(written, source, Faults(source, "collect"))  # trial.py reports the faults
     keypoint_names = {c["id"]: c["keypoints"] for c in content["categories"] if c["keypoints"]}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pafpose.data.annotations.faults import Fault, Faults
 from pafpose.data.annotations.index import PoseIndex
+from pafpose.data.annotations.paths import one_source
 from pafpose.data.dataset import EvalDataset
 from pafpose.data.folder import FolderDataModule
 from pafpose.errors import PafposeError
@@ -28,7 +29,7 @@ def index_split(data: FolderDataModule, split: Split) -> Trial:
     """Index a split and choose its samples as training does."""
     name = split.name
     photos, annotations = data.find_split(name)
-    faults = Faults(annotations, "collect")
+    faults = Faults(one_source(annotations), "collect")
     index, reason = None, ""
     try:
         index = data.read_whole(photos, annotations, faults)

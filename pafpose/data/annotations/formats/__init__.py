@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from pafpose.data.annotations.faults import Faults
 from pafpose.data.annotations.formats.coco_foot import read_coco_foot
 from pafpose.data.annotations.formats.yolo import read_yolo
 from pafpose.data.annotations.index import PoseIndex
+from pafpose.data.annotations.merge import merge
+from pafpose.data.annotations.paths import one_source
 from pafpose.data.photo_file import DEFAULT_LIMITS, PhotoLimits
 from pafpose.errors import PafposeError
 from pafpose.skeleton import Skeleton
@@ -60,14 +62,16 @@ def find_reader(name: str) -> Reader:
     return _with_named_errors(reader, name)
 
 
-def read_content(name: str, annotations: Path, photos: Path, skeleton: Skeleton) -> Json:
-    """Return the annotations of one split as a dictionary in COCO's form."""
-    return find_reader(name)(annotations, photos, skeleton)
+def read_content(name: str, annotations: Sequence[Path], photos: Path, skeleton: Skeleton) -> Json:
+    """Return the annotations of one split, in one or several files, as a dictionary in COCO's form."""
+    reader = find_reader(name)
+    contents = [(path, reader(path, photos, skeleton)) for path in annotations]
+    return contents[0][1] if len(contents) == 1 else merge(contents)
 
 
 def read_index(
     name: str,
-    annotations: Path,
+    annotations: Path | Sequence[Path],
     photos: Path,
     skeleton: Skeleton,
     *,
@@ -76,10 +80,11 @@ def read_index(
     limits: PhotoLimits = DEFAULT_LIMITS,
 ) -> PoseIndex:
     """Read and index one split; :func:`~pafpose.data.annotations.coco.build_index` explains the settings."""
-    content = read_content(name, annotations, photos, skeleton)
+    files = [annotations] if isinstance(annotations, Path) else annotations
+    content = read_content(name, files, photos, skeleton)
     folder = photos_folder(photos)
     return build_index(
-        content, annotations, folder, skeleton, box_area=box_area, faults=faults, limits=limits
+        content, one_source(files), folder, skeleton, box_area=box_area, faults=faults, limits=limits
     )
 
 

@@ -210,7 +210,9 @@ def _rows(path: Path, count: int, numbers: int) -> np.ndarray:
         try:
             values = [float(word) for word in words]
         except ValueError as error:
-            raise PafposeError(f"{path}, line {number}: {error}; a label holds numbers only") from error
+            raise PafposeError(
+                f"{path}, line {number}: {shown(str(error))}; a label holds numbers only"
+            ) from error
         if len(values) != length:
             raise PafposeError(
                 f"{path}, line {number}: {len(values)} numbers, but class, box and the keypoints of "
