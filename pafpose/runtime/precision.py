@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -11,13 +12,21 @@ def resolve_precision(precision: str) -> str:
     """Turn ``auto`` into bf16-mixed where hardware multiplies bfloat16 matrices fast, otherwise into 32-true.
 
     Fast hardware is a GPU with bfloat16 tensor cores or a CPU with AMX; elsewhere bfloat16 saves memory but
-    no time. Any other value is returned as it is.
+    no time. ``ONEDNN_MAX_CPU_ISA`` below AMX counts as a CPU without it. Any other value is returned as it is.
     """
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
+    return "bf16-mixed" if _cpu_has_amx() else "32-true"
+
+
+def _cpu_has_amx() -> bool:
+    """Whether oneDNN, which computes the convolutions, has the matrix unit and may use it."""
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    return ("AMX" in allowed or allowed in ("", "ALL", "DEFAULT")) and bool(
+        torch.cpu.get_capabilities().get("amx_bf16")
+    )
 
 
 def network_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:

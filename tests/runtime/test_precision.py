@@ -12,9 +12,21 @@ from pafpose.runtime.precision import resolve_precision
 @pytest.mark.parametrize(("amx", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
 def test_auto_asks_the_cpu(monkeypatch: pytest.MonkeyPatch, amx: bool, expected: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
     assert resolve_precision("auto") == expected
     assert pafpose.load_config(["precision=auto"]).trainer.precision == expected
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [("AVX2", "32-true"), ("avx512_core_bf16", "32-true"), ("AVX512_CORE_AMX", "bf16-mixed"), ("ALL", "bf16-mixed")],
+)
+def test_auto_heeds_onednns_limit(monkeypatch: pytest.MonkeyPatch, allowed: str, expected: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", allowed)
+    assert resolve_precision("auto") == expected
 
 
 @pytest.mark.parametrize(("tensor_cores", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
