@@ -12,8 +12,9 @@ from pafpose.data.photos.augment import AugmentSettings, PatchSettings
 from pafpose.data.photos.crop import TrainingCrop
 from pafpose.data.photos.images import FILL, read_photo
 from pafpose.errors import PafposeError
+from pafpose.geometry import box_to_corner_frame
 
-Box = tuple[float, float, float, float]  # x, y, w, h in crop pixels
+Box = tuple[float, float, float, float]  # x, y, w, h in crop pixels, geometry's frame
 
 
 class PatchAugmentation:
@@ -58,14 +59,15 @@ class PatchAugmentation:
         side = crop.image.shape[0]
         for _ in range(rng.integers(settings.count[0], settings.count[1] + 1)):
             w, h = (side * rng.uniform(*settings.size, 2)).tolist()
-            x, y = (rng.uniform(0, side, 2) - (w / 2, h / 2)).tolist()
+            x, y = (rng.uniform(-0.5, side - 0.5, 2) - (w / 2, h / 2)).tolist()
             self._cover(crop, (x, y, w, h), settings.fill, rng)
 
     def _cover(self, crop: TrainingCrop, box: Box, fill: str, rng: np.random.Generator) -> None:
         """Paint a box, clipped to the crop, and update the labels."""
         height, width = crop.image.shape[:2]
-        left, right = (min(max(round(v), 0), width) for v in (box[0], box[0] + box[2]))
-        top, bottom = (min(max(round(v), 0), height) for v in (box[1], box[1] + box[3]))
+        x, y, w, h = box_to_corner_frame(np.array(box))  # where whole numbers lie between pixels
+        left, right = (min(max(round(v), 0), width) for v in (x, x + w))
+        top, bottom = (min(max(round(v), 0), height) for v in (y, y + h))
         if left >= right or top >= bottom:
             return
         try:
