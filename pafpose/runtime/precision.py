@@ -12,7 +12,8 @@ def resolve_precision(precision: str) -> str:
     """Turn ``auto`` into bf16-mixed where hardware multiplies bfloat16 matrices fast, otherwise into 32-true.
 
     Fast hardware is a GPU with bfloat16 tensor cores or a CPU with AMX; elsewhere bfloat16 saves memory but
-    no time. ``ONEDNN_MAX_CPU_ISA`` below AMX counts as a CPU without it. Any other value is returned as it is.
+    no time. ``ONEDNN_MAX_CPU_ISA`` below AMX counts as a CPU without it.
+    Any other precision is returned as it is.
     """
     if precision != "auto":
         return precision

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import ParallelStrategy
 
@@ -134,12 +135,14 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     """Build the Lightning trainer with the callbacks and loggers of the config."""
     if not cfg.callbacks.get("checkpoints"):
         raise PafposeError("callbacks.checkpoints cannot be left out: the best checkpoint is evaluated")
+    loggers: list[Logger] = [build(node) for node in cfg.logger.values() if node]
     callbacks: list[Callback] = [build(node) for node in cfg.callbacks.values() if node]
+    if not loggers:  # Lightning's monitor refuses to run without one
+        callbacks = [callback for callback in callbacks if not isinstance(callback, LearningRateMonitor)]
     callbacks += [ValidateLastStep(), Announce(Path(cfg.paths.output_dir)), PendingGradients()]
     callbacks += [StopOnSignal(callback) for callback in callbacks if isinstance(callback, Checkpoints)]
     if cfg.max_minutes is not None:
         callbacks.append(TimeBudget(cfg.max_minutes))
-    loggers: list[Logger] = [build(node) for node in cfg.logger.values() if node]
     trainer: Trainer = build(
         cfg.trainer,
         callbacks=callbacks,

@@ -20,7 +20,12 @@ def test_auto_asks_the_cpu(monkeypatch: pytest.MonkeyPatch, amx: bool, expected:
 
 @pytest.mark.parametrize(
     ("allowed", "expected"),
-    [("AVX2", "32-true"), ("avx512_core_bf16", "32-true"), ("AVX512_CORE_AMX", "bf16-mixed"), ("ALL", "bf16-mixed")],
+    [
+        ("AVX2", "32-true"),
+        ("avx512_core_bf16", "32-true"),
+        ("AVX512_CORE_AMX", "bf16-mixed"),
+        ("ALL", "bf16-mixed"),
+    ],
 )
 def test_auto_heeds_onednns_limit(monkeypatch: pytest.MonkeyPatch, allowed: str, expected: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
