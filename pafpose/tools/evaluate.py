@@ -8,17 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
 
 from pafpose import factory
 from pafpose.config import settings as read_settings
 from pafpose.errors import PafposeError
 from pafpose.inference.evaluate import Evaluation, evaluate_saved, evaluate_trained
 from pafpose.inference.saved_fields import SavedFields
+from pafpose.inference.score_table import print_table
 from pafpose.inference.settings import EvaluateSettings
 from pafpose.inference.trust import forget_paths, refuse_code
-from pafpose.metrics import score_text
 from pafpose.metrics.breakdown import ap_by_crowd, ap_by_keypoint
 from pafpose.metrics.errors import error_report
 from pafpose.runtime.files import write_json
@@ -29,12 +27,6 @@ from pafpose.viz.errors import draw_errors
 
 log = logging.getLogger(__name__)
 
-_TABLE = (
-    ("", "all", "OKS 0.50", "OKS 0.75", "medium", "large"),
-    ("precision", "AP", "AP50", "AP75", "APM", "APL"),
-    ("recall", "AR", "AR50", "AR75", "ARM", "ARL"),
-)
-_PEOPLE = ("annotated_all", "annotated_all", "annotated_all", "annotated_medium", "annotated_large")
 # keys that may be typed beside evaluate.fields; saved fields determine the rest
 _FREE = (
     "decode", "evaluate.fields", "evaluate.errors", "evaluate.detail", "evaluate.max_detections", "paths",
@@ -125,15 +117,3 @@ def _log_time(metrics: Mapping[str, float]) -> None:
         "AP %.3f, %.1f photos/s; %.1f s in all, %.1f %% decoding, %.1f %% computing COCO's metrics",
         metrics["AP"], metrics["photos"] / seconds, seconds, 100 * decoding, 100 * scoring,
     )  # fmt: skip
-
-
-def print_table(metrics: Mapping[str, float], title: str) -> None:
-    """Print COCO's ten numbers and how many annotated people each is about; a dash is undefined."""
-    head, *rows = _TABLE
-    table = Table(title=title, title_justify="left")
-    for name in head:
-        table.add_column(name, justify="right" if name else "left")
-    for label, *keys in rows:
-        table.add_row(label, *(score_text(metrics[key]) for key in keys))
-    table.add_row("people", *(f"{metrics[key]:.0f}" for key in _PEOPLE))
-    Console().print(table)

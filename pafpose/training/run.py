@@ -20,6 +20,7 @@ from pafpose.data.datamodule import PoseDataModule
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import find_checkpoint, load_network
 from pafpose.inference.evaluate import evaluate_trained
+from pafpose.inference.score_table import print_table
 from pafpose.metrics import score_text
 from pafpose.runtime.files import write_json, write_whole
 from pafpose.runtime.full_disk import explain_full_disk
@@ -195,9 +196,12 @@ def evaluate_best(cfg: DictConfig, trainer: Trainer, folder: Path) -> dict[str, 
 
 
 def log_result(folder: Path, metrics: dict[str, float]) -> None:
-    """Log how good the network is, how long it took and where everything lies."""
+    """Show how good the network is, and say how long it took, where everything lies and what comes next."""
+    print_table(metrics, f"best checkpoint: {metrics['photos']:.0f} photos")
     ap, ap50 = score_text(metrics["AP"]), score_text(metrics["AP50"])
     log.info("AP %s  AP50 %s  in %.1f minutes", ap, ap50, metrics["minutes"])
     log.info("run folder   %s", folder)
     log.info("pictures     %s", folder / "images")
-    log.info("TensorBoard  tensorboard --logdir %s", folder / "tensorboard")
+    log.info("curves       tensorboard --logdir %s", folder / "tensorboard")
+    log.info("evaluate     python scripts/evaluate.py ckpt_path=%s", folder)
+    log.info("predict      python scripts/predict.py ckpt_path=%s source=PHOTOS", folder)
