@@ -1,0 +1,59 @@
+"""Draw README's picture: ``python -m benchmarks.overview_picture RUN PHOTO docs/images/overview.jpg``.
+
+It shows a photo, the heatmaps and PAFs that the network of a run predicts for it, and the people decoded from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import pafpose
+from pafpose.data.photos.images import evaluation_input, load_image
+from pafpose.geometry import transform_points
+from pafpose.viz import Panel
+from pafpose.viz.draw import draw_people, enlarge
+from pafpose.viz.fields import heatmaps_overlay, pafs_overlay
+from pafpose.viz.sheets import save_picture, tile
+
+ENLARGE = 1.5
+
+
+def overview(run: Path, photo: Path) -> np.ndarray:
+    """Return the four panels side by side, RGB."""
+    trained = pafpose.load(run).trained
+    settings = trained.settings
+    image, _, valid = evaluation_input(
+        load_image(photo), input_size=settings.input_size, fit=settings.fit, stride=trained.stride
+    )
+    fields = trained.predict_fields(torch.from_numpy(image).permute(2, 0, 1)[None])
+    people = trained.decoder.decode_batch(*fields, torch.tensor([valid]))[0]
+    big, matrix = enlarge(image, ENLARGE)
+    keypoints = people.keypoints.cpu().numpy()
+    keypoints[..., :2] = transform_points(matrix, keypoints[..., :2])
+    panels = [
+        Panel("photo", big),
+        Panel("heatmaps: one per keypoint", heatmaps_overlay(big, fields.heatmaps[0], trained.skeleton)),
+        Panel("part affinity fields: one per limb", pafs_overlay(big, fields.pafs[0], smooth=True)),
+        Panel("people", draw_people(big, keypoints, trained.skeleton)),
+    ]
+    return tile(panels)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw the picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("run", "photo", "output"):
+        parser.add_argument(name, type=Path)
+    given = parser.parse_args(arguments)
+    save_picture(overview(given.run, given.photo), given.output)
+
+
+if __name__ == "__main__":
+    main()
