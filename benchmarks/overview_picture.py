@@ -1,6 +1,6 @@
 """Draw README's picture: ``python -m benchmarks.overview_picture RUN PHOTO docs/images/overview.jpg``.
 
-It shows a photo, the heatmaps and PAFs that the network of a run predicts for it, and the people decoded from them.
+It shows a photo, the heatmaps and PAFs that the network of a run predicts for it, and the decoded people.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ def overview(run: Path, photo: Path) -> np.ndarray:
     image, _, valid = evaluation_input(
         load_image(photo), input_size=settings.input_size, fit=settings.fit, stride=trained.stride
     )
-    fields = trained.predict_fields(torch.from_numpy(image).permute(2, 0, 1)[None])
-    people = trained.decoder.decode_batch(*fields, torch.tensor([valid]))[0]
+    heatmaps, pafs = trained.predict_fields(torch.from_numpy(image).permute(2, 0, 1)[None])
+    assert heatmaps is not None and pafs is not None  # the last stage has both
+    people = trained.decoder.decode_batch(heatmaps, pafs, torch.tensor([valid]))[0]
     big, matrix = enlarge(image, ENLARGE)
     keypoints = people.keypoints.cpu().numpy()
     keypoints[..., :2] = transform_points(matrix, keypoints[..., :2])
     panels = [
         Panel("photo", big),
-        Panel("heatmaps: one per keypoint", heatmaps_overlay(big, fields.heatmaps[0], trained.skeleton)),
-        Panel("part affinity fields: one per limb", pafs_overlay(big, fields.pafs[0], smooth=True)),
+        Panel("heatmaps: one per keypoint", heatmaps_overlay(big, heatmaps[0], trained.skeleton)),
+        Panel("part affinity fields: one per limb", pafs_overlay(big, pafs[0], smooth=True)),
         Panel("people", draw_people(big, keypoints, trained.skeleton)),
     ]
     return tile(panels)

@@ -93,7 +93,7 @@ def find_checkpoint(path: str | Path, *, prefer: Sequence[str] = ("best", "last"
             return file
     raise PafposeError(
         f"ckpt_path={path}: {'every checkpoint in it is damaged' if files else 'no such checkpoint'}; give a "
-        ".ckpt file or a run folder that holds checkpoints/best.ckpt (python scripts/train.py makes one)"
+        ".ckpt file or a run folder that holds checkpoints/best.ckpt (training makes one)"
     )
 
 

@@ -18,6 +18,7 @@ from pafpose.data.batch import Batch
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
 from pafpose.runtime.files import write_json
+from pafpose.runtime.invocation import spell
 
 CONFIG, TRUTH = "config.json", "ground_truth.json"
 
@@ -68,7 +69,7 @@ class SavedFields:
         except (OSError, ValueError) as error:
             raise PafposeError(
                 f"evaluate.fields={folder}: not a folder of saved fields, or an incomplete one "
-                f"({type(error).__name__}: {error}); make one with python scripts/evaluate.py "
+                f"({type(error).__name__}: {error}); make one with {spell('evaluate')} "
                 "ckpt_path=RUN evaluate.save_fields=true"
             ) from error
 

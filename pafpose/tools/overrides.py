@@ -69,7 +69,7 @@ def _check_key(key: str) -> None:
     if fixed:
         raise PafposeError(
             f"{key}: the checkpoint was trained with its own {fixed[0]}, which cannot be changed afterwards; "
-            "train another network (python scripts/train.py)"
+            "train another network"
         )
     if key in NOT_FOR_CHECKPOINTS:
         raise PafposeError(

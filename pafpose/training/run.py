@@ -24,6 +24,7 @@ from pafpose.inference.score_table import print_table
 from pafpose.metrics import score_text
 from pafpose.runtime.files import write_json, write_whole
 from pafpose.runtime.full_disk import explain_full_disk
+from pafpose.runtime.invocation import spell
 from pafpose.runtime.log import print_config, quiet_known_warnings
 from pafpose.runtime.run_status import in_sweep
 from pafpose.training.callbacks import (
@@ -203,5 +204,5 @@ def log_result(folder: Path, metrics: dict[str, float]) -> None:
     log.info("run folder   %s", folder)
     log.info("pictures     %s", folder / "images")
     log.info("curves       tensorboard --logdir %s", folder / "tensorboard")
-    log.info("evaluate     python scripts/evaluate.py ckpt_path=%s", folder)
-    log.info("predict      python scripts/predict.py ckpt_path=%s source=PHOTOS", folder)
+    log.info("evaluate     %s ckpt_path=%s", spell("evaluate"), folder)
+    log.info("predict      %s ckpt_path=%s source=PHOTOS", spell("predict"), folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pafpose.data.photo_file import PhotoLimits, refuse_outside
 from pafpose.errors import PafposeError
+from pafpose.runtime.invocation import spell
 
 # photos and annotation files of each split, relative to the root
 Splits = Mapping[str, tuple[str, Sequence[str]]]
@@ -55,6 +56,6 @@ def _expected_tree(root: Path, splits: Splits) -> str:
             f"expected ({kind}):",
             f"  {root}/",
             *lines,
-            "Point data.root at such a folder. Without any download: python scripts/train.py",
+            f"Point data.root at such a folder. Without any download: {spell('train')}",
         ]
     )
