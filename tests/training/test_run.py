@@ -24,7 +24,7 @@ from pafpose.errors import PafposeError
 from pafpose.fields import Fields, Targets
 from pafpose.inference.checkpoint import TrainedNetwork, load_network
 from pafpose.losses import Loss
-from pafpose.metrics import KeypointAP
+from pafpose.metrics import METRICS, KeypointAP
 from pafpose.models.backbones.small import SmallBackbone
 from pafpose.training.callbacks.progress import ProgressLines
 from pafpose.training.module import PoseModule
@@ -48,6 +48,9 @@ TINY = [
     "trainer.log_every_n_steps=1",
     "trainer.accelerator=cpu",
 ]
+
+COUNTS = ("photos", "annotated_all", "annotated_medium", "annotated_large")
+NUMBERS = dict.fromkeys((*METRICS, *COUNTS), 0.0)  # of an evaluation
 
 
 def tiny_config(folder: Path, *overrides: str) -> DictConfig:
@@ -123,7 +126,7 @@ def test_the_best_checkpoint_has_the_highest_ap_and_is_evaluated(
 
     def evaluate(trained: TrainedNetwork, data: object) -> tuple[dict[str, float], list[object], list[int]]:
         evaluated.append(trained)
-        return {"AP": 0.5, "AP50": 0.6}, [], []
+        return NUMBERS | {"AP": 0.5}, [], []
 
     monkeypatch.setattr("pafpose.training.run.evaluate_trained", evaluate)
     metrics, out = run(tmp_path, "trainer.val_check_interval=1", "callbacks=none")
@@ -192,7 +195,7 @@ def test_the_best_so_far_goes_along_into_a_new_folder(
     """A resumed run ends with the best checkpoint of the whole run, whichever part it comes from."""
     scores = iter([0.5, 0.1, 0.2, 0.7, 0.3])
     monkeypatch.setattr(KeypointAP, "compute", lambda *_: {"AP": next(scores), "AR": 0.0})
-    monkeypatch.setattr("pafpose.training.run.evaluate_trained", lambda *_: ({"AP": 0, "AP50": 0}, [], []))
+    monkeypatch.setattr("pafpose.training.run.evaluate_trained", lambda *_: (NUMBERS, [], []))
     settings = ("trainer.val_check_interval=1", "callbacks=none", "scheduler=none")
     _, first = run(tmp_path, *settings, "trainer.max_steps=2")
     _, second = run(tmp_path, *settings, f"ckpt_path={first}", "trainer.max_steps=3")
@@ -207,7 +210,7 @@ def test_without_its_file_the_best_so_far_is_forgotten(
 ) -> None:
     scores = iter([0.5, 0.1])
     monkeypatch.setattr(KeypointAP, "compute", lambda *_: {"AP": next(scores), "AR": 0.0})
-    monkeypatch.setattr("pafpose.training.run.evaluate_trained", lambda *_: ({"AP": 0, "AP50": 0}, [], []))
+    monkeypatch.setattr("pafpose.training.run.evaluate_trained", lambda *_: (NUMBERS, [], []))
     settings = ("trainer.val_check_interval=1", "callbacks=none", "scheduler=none")
     _, first = run(tmp_path, *settings, "trainer.max_steps=1")
     (first / "checkpoints" / "best.ckpt").unlink()
