@@ -93,7 +93,7 @@ def test_a_run_leaves_what_users_look_for(trained: tuple[dict[str, float], Path]
     stored = json.loads((out / "metrics.json").read_text())
     assert {"AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"} <= set(stored)
     assert stored["AP"] == metrics["AP"] and 0 <= metrics["AP"] <= 1
-    assert metrics["steps"] == 3 and 0 < metrics["minutes"] < 2
+    assert metrics["steps"] == 3 and metrics["minutes"] > 0
     assert steps_of(out)["last"] == 3  # no multiple of the interval, but validated and saved all the same
 
 
