@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from omegaconf import DictConfig
 
 from pafpose.cli.command import command
@@ -9,7 +11,8 @@ from pafpose.cli.command import command
 
 @command("predict")
 def main(cfg: DictConfig) -> None:
-    """Write overlays and predictions.json."""
+    """Write overlays and predictions.json; exit with status 1 when a photo could not be read."""
     from pafpose.tools.predict import predict
 
-    predict(cfg)
+    if predict(cfg)["left_out"]:
+        sys.exit(1)

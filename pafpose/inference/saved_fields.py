@@ -64,9 +64,9 @@ class SavedFields:
         folder = Path(str(folder))
         self.folder = folder if (folder / TRUTH).is_file() else folder / "fields"
         try:
-            self.config: dict[str, Any] = json.loads((self.folder / CONFIG).read_text())
-            self.ground_truth: dict[str, Any] = json.loads((self.folder / TRUTH).read_text())
-        except (OSError, ValueError) as error:
+            self.config: dict[str, Any] = _mapping(self.folder / CONFIG)
+            self.ground_truth: dict[str, Any] = _mapping(self.folder / TRUTH)
+        except (OSError, ValueError, RecursionError) as error:
             raise PafposeError(
                 f"evaluate.fields={folder}: not a folder of saved fields, or an incomplete one "
                 f"({type(error).__name__}: {error}); make one with {spell('evaluate')} "
@@ -77,11 +77,19 @@ class SavedFields:
         """Read the fields of one photo, given its id."""
         path = self.folder / f"{photo}.npz"
         try:
-            with np.load(path) as file:
+            with np.load(path, allow_pickle=False) as file:
                 heatmaps, pafs = torch.from_numpy(file["heatmaps"]), torch.from_numpy(file["pafs"])
                 return SavedPhoto(heatmaps, pafs, file["matrix"], file["valid"])
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # numpy and zipfile raise errors of a dozen kinds on damaged files
             raise PafposeError(
                 f"{path}: unreadable fields ({type(error).__name__}: {error}); save them again with "
                 "evaluate.save_fields=true"
             ) from error
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """Return the mapping in a json file; raise ``ValueError`` when it holds something else."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds a {type(content).__name__}")
+    return content

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,8 @@ def _add_photo(
         result["left_out"].append({"file_name": str(path), "reason": reason})
         return
     height, width = photo.shape[:2]
-    result["images"].append({"id": number, "file_name": str(path), "width": width, "height": height})
+    entry = {"id": number, "file_name": str(path), "width": width, "height": height}
+    result["images"].append({**entry, "overlay": f"images/{overlay.name}"})
     _add_people(result, people_to_coco(people, number, predictor.skeleton))
     drawn = clear_ones(people, drawn_score)
     save_picture(draw_people(photo, drawn.keypoints, predictor.skeleton, scores=drawn.scores), overlay)
@@ -125,13 +128,23 @@ def find_photos(source: str | None) -> list[Path]:
 
 
 def overlay_names(photos: Sequence[Path]) -> list[str]:
-    """Return a PNG name for every photo, with a number where names would be the same."""
-    names: list[str] = []
+    """Return a PNG name for every photo: its own, with suffix and folders where that tells photos apart.
+
+    >>> overlay_names([Path("x/a.jpg"), Path("x/a.png"), Path("x/b.jpg"), Path("y/a.jpg")])
+    ['x-a.jpg.png', 'a.png.png', 'b.png', 'y-a.jpg.png']
+    """
+    stems = Counter(photo.stem.lower() for photo in photos)
+    files = Counter(photo.name.lower() for photo in photos)
+    common = os.path.commonpath([photo.parent for photo in photos])
+    names = []
     for photo in photos:
-        name, n = f"{photo.stem}.png", 2
-        while name in names:
-            name, n = f"{photo.stem}_{n}.png", n + 1
-        names.append(name)
+        if stems[photo.stem.lower()] == 1:
+            names.append(f"{photo.stem}.png")
+        elif files[photo.name.lower()] == 1:
+            names.append(f"{photo.name}.png")
+        else:
+            below = Path(os.path.relpath(photo, common or "."))
+            names.append(f"{'-'.join(below.parts)}.png")
     return names
 
 

@@ -134,7 +134,7 @@ def test_sources(tmp_path):
 
 def test_photos_of_the_same_name_keep_apart(tmp_path):
     photos = [tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg", tmp_path / "x.png"]
-    assert overlay_names(photos) == ["x.png", "x_2.png", "x_3.png"]
+    assert overlay_names(photos) == ["a-x.jpg.png", "b-x.jpg.png", "x.png.png"]
 
 
 def test_arrays_of_other_kinds_are_refused(photos):
