@@ -61,6 +61,10 @@ class PoseDataModule(LightningDataModule):
             if value < 1:
                 raise PafposeError(f"data.{key}={value}: a batch needs at least one picture")
 
+    def prepare_validation(self) -> None:
+        """Make what validation needs; a data module that makes its data may leave the training set out."""
+        self.prepare_data()
+
     def setup(self, stage: str | None = None) -> None:
         """Read what the stage needs: both splits for 'fit' and None, the validation split for others."""
         raise NotImplementedError
@@ -126,7 +130,7 @@ class PoseDataModule(LightningDataModule):
     def _set_up_alone(self, stage: str) -> None:
         """Do what a Trainer would have done."""
         if self.trainer is None:
-            self.prepare_data()
+            self.prepare_data() if stage == "fit" else self.prepare_validation()
         self.setup(stage)
 
     def _loading(self) -> dict[str, Any]:

@@ -127,6 +127,11 @@ class MixDataModule(PoseDataModule):
         for part in self.sets.values():
             part.prepare_data()
 
+    def prepare_validation(self) -> None:
+        """Let the set that is validated make its validation data."""
+        self.validated.prepare_validation()
+        self.root = self.validated.root
+
     def setup(self, stage: str | None = None) -> None:
         """Read what the stage needs; raise when one set trains on photos that another one validates on."""
         self.validated.setup(stage if stage == "fit" else "validate")

@@ -22,6 +22,7 @@ import numpy as np
 
 from pafpose.errors import PafposeError
 from pafpose.runtime.files import read_json
+from pafpose.runtime.follow import follow
 from pafpose.runtime.signals import end_with_parent
 from pafpose.skeleton import Skeleton
 from pafpose.synthetic.canvas import MAX_OWNERS
@@ -98,9 +99,10 @@ def _rename(folder: Path, root: Path, fingerprint: str) -> None:
 
 
 def _remove_abandoned(root: Path) -> None:
-    """Remove the temporary folders of processes that were killed."""
+    """Remove the temporary folders of processes that were killed: nothing was added for an hour."""
     for folder in root.parent.glob(f".{root.name}.*.part"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED:
+        latest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        if time.time() - latest > _ABANDONED:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -114,7 +116,9 @@ def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers
     for name in ("annotations", *(f"{split}2017" for split in SPLITS)):
         (folder / name).mkdir()
     pictures = [(split, n) for split in SPLITS for n in range(settings.count(split))]
-    written = list(_map(partial(_write_picture, folder, settings, sampler), pictures, workers))
+    log.info("drawing %s pictures below %s", f"{len(pictures):,}", folder.parent.absolute())
+    drawn = _map(partial(_write_picture, folder, settings, sampler), pictures, workers)
+    written = list(follow(drawn, "draw", total=len(pictures)))
     for split in SPLITS:
         own = [done for done, (of, _) in zip(written, pictures, strict=True) if of == split]
         path = folder / "annotations" / f"person_keypoints_{split}2017.json"

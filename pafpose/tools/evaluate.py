@@ -67,7 +67,7 @@ def _run_network(cfg: DictConfig, overrides: Sequence[str], folder: Path) -> tup
     trained = load_checkpoint(cfg, overrides)
     OmegaConf.save(OmegaConf.create(trained.config), folder / "config.yaml")
     data = factory.build_datamodule(trained.config)
-    data.prepare_data()
+    data.prepare_validation()
     data.setup("validate")
     started = time.perf_counter()
     save_to = folder / "fields" if trained.settings.save_fields else None

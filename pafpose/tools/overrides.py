@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -51,7 +52,18 @@ def apply_overrides(stored: dict[str, Any], cfg: DictConfig, overrides: Sequence
                 f"~{key}: a key of a checkpoint's config cannot be removed; set it instead, {key}=VALUE"
             )
         OmegaConf.update(result, key, OmegaConf.select(cfg, key), merge=False, force_add=True)
+        if key == "paths.data_dir":
+            _move_roots(result.data, stored["paths"]["data_dir"], str(cfg.paths.data_dir))
     return plain(result)
+
+
+def _move_roots(node: Any, old: str, new: str) -> None:
+    """Let each ``root`` in the stored data that lies below the folder ``old`` lie below ``new``, in place."""
+    for key, value in node.items():
+        if key == "root" and value is not None and Path(value).is_relative_to(old):
+            node[key] = str(Path(new) / Path(value).relative_to(old))
+        elif isinstance(value, DictConfig):
+            _move_roots(value, old, new)
 
 
 def typed_keys(overrides: Sequence[str]) -> list[tuple[str, bool]]:

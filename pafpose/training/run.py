@@ -64,11 +64,11 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, float]:
         seed_everything(cfg.seed, workers=True, verbose=False)
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")  # TF32, which cuDNN's convolutions use anyway
-    resume = find_resumable(cfg.ckpt_path) if cfg.ckpt_path else None
+    resume, step = find_resumable(cfg.ckpt_path) if cfg.ckpt_path else (None, 0)
     module = PoseModule(plain(cfg))
     data = factory.build_datamodule(cfg)
     fit_schedule(cfg, data)
-    trainer = build_trainer(cfg)
+    trainer = build_trainer(cfg, resumed=step)
     if trainer.is_global_zero:
         save_config(cfg, folder)
         if resume:
@@ -109,8 +109,8 @@ def warn_about_other_data(cfg: DictConfig) -> None:
         )
 
 
-def find_resumable(path: str) -> Path:
-    """Find the checkpoint to resume from; raise ``PafposeError`` if it holds weights alone."""
+def find_resumable(path: str) -> tuple[Path, int]:
+    """Find the checkpoint to resume from, and its step; raise ``PafposeError`` if it holds weights alone."""
     file = find_checkpoint(path, prefer=("last", "best"))
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -121,7 +121,7 @@ def find_resumable(path: str) -> Path:
             f"{file} holds weights without the state of training, as converted checkpoints do. evaluate.py "
             "and predict.py accept it, but training cannot resume from it; leave ckpt_path out to start anew"
         )
-    return file
+    return file, int(content["global_step"])
 
 
 def take_best_along(resume: Path, folder: Path) -> None:
@@ -133,11 +133,11 @@ def take_best_along(resume: Path, folder: Path) -> None:
             shutil.copyfileobj(source, target)
 
 
-def build_trainer(cfg: DictConfig) -> Trainer:
-    """Build the Lightning trainer with the callbacks and loggers of the config."""
+def build_trainer(cfg: DictConfig, *, resumed: int = 0) -> Trainer:
+    """Build the Lightning trainer with the callbacks and loggers of the config; ``resumed`` is a step."""
     if not cfg.callbacks.get("checkpoints"):
         raise PafposeError("callbacks.checkpoints cannot be left out: the best checkpoint is evaluated")
-    loggers: list[Logger] = [build(node) for node in cfg.logger.values() if node]
+    loggers = [build_logger(node, resumed) for node in cfg.logger.values() if node]
     callbacks: list[Callback] = [build(node) for node in cfg.callbacks.values() if node]
     if not loggers:  # Lightning's monitor refuses to run without one
         callbacks = [callback for callback in callbacks if not isinstance(callback, LearningRateMonitor)]
@@ -156,6 +156,12 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     for logger in loggers:
         logger.log_hyperparams(plain(cfg))
     return trainer
+
+
+def build_logger(node: DictConfig, resumed: int) -> Logger:
+    """Build a logger; TensorBoard hides what a killed run wrote after the step from which it is resumed."""
+    hides = resumed and node.get("_target_") == "pytorch_lightning.loggers.TensorBoardLogger"
+    return build(node, **({"purge_step": resumed} if hides else {}))
 
 
 def refuse_sync_batchnorm_on_cpu(cfg: DictConfig, trainer: Trainer) -> None:

@@ -145,6 +145,43 @@ def test_abandoned_folders_are_removed_and_fresh_ones_kept(tmp_path: Path, coco1
     assert fresh.is_dir() and not old.exists()
 
 
+def test_drawing_that_takes_hours_is_not_abandoned(tmp_path: Path, coco18: Skeleton) -> None:
+    """The folder itself changes only at the start; the pictures go into folders below it."""
+    busy, dead = tmp_path / ".people.a.part", tmp_path / ".people.b.part"
+    for folder in (busy, dead):
+        (folder / "train2017").mkdir(parents=True)
+        os.utime(folder / "train2017", (0, 0))
+        os.utime(folder, (0, 0))
+    (busy / "train2017" / "000000000001.jpg").write_bytes(b"just drawn")
+    os.utime(busy, (0, 0))
+    write_dataset(tmp_path / "people", replace(SMALL, train_count=1, val_count=0), skeleton=coco18, workers=1)
+    assert busy.is_dir() and not dead.exists()
+
+
+def test_validation_draws_its_own_pictures_alone_and_the_same(tmp_path: Path) -> None:
+    """Unless the whole set is there, which is then read."""
+    words = ["data.train_count=3", "data.val_count=2", "data.generator_workers=1", "data.picture_size=64"]
+    data = build_datamodule(load_config([*words, f"data.root={tmp_path / 'a'}"]))
+    data.prepare_validation()
+    data.setup("validate")
+    assert len(data.val_dataset) == 2 and not [*data.root.glob("train2017/*")]
+    whole = build_datamodule(load_config([*words, f"data.root={tmp_path / 'a'}"]))
+    whole.prepare_data()
+    assert data.root != whole.root
+    pictures = [{p.name: p.read_bytes() for p in d.root.glob("val2017/*")} for d in (data, whole)]
+    assert len(pictures[0]) == 2 and pictures[0] == pictures[1]
+    assert annotation_file(data.root, "val").read_text() == annotation_file(whole.root, "val").read_text()
+    again = build_datamodule(load_config([*words, f"data.root={tmp_path / 'a'}"]))
+    again.prepare_validation()
+    assert again.root == whole.root
+    itself = build_datamodule(load_config([*words, f"data.root={whole.root}"]))
+    itself.prepare_validation()
+    assert itself.root == whole.root and len([*(tmp_path / "a").iterdir()]) == 2
+    other = build_datamodule(load_config([*words, f"data.root={whole.root}", "data.crowd=0.9"]))
+    with pytest.raises(PafposeError, match="names other settings"):
+        other.prepare_validation()
+
+
 def test_foreign_folders_are_left_alone(tmp_path: Path, folder: Path, coco18: Skeleton) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "dear.jpg").write_bytes(b"x")

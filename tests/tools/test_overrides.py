@@ -42,6 +42,23 @@ def test_a_group_comes_before_its_values_whatever_the_order():
     assert config["data"] == plain(load_config(["data=coco", "data.root=/other"]).data)
 
 
+def test_the_data_folder_moves_what_lay_in_it():
+    """The stored config is resolved: its root no longer refers to paths.data_dir."""
+    drawn = plain(load_config(["data=synthetic", "paths.data_dir=old"]))
+    typed = ["paths.data_dir=/new"]
+    config = apply_overrides(drawn, load_config(typed, name="evaluate"), typed)
+    assert config["data"]["root"] == "/new/synthetic" and config["paths"]["data_dir"] == "/new"
+    assert applied(*typed)["data"]["root"] == "/own"
+    typed = ["data.root=/mine", "paths.data_dir=/new"]
+    config = apply_overrides(drawn, load_config(typed, name="evaluate"), typed)
+    assert config["data"]["root"] == "/mine"
+    parts = {"parts": {"root": "old/a/b"}, "other": {"root": "older/a"}}
+    config = apply_overrides(
+        drawn | {"data": {"sets": parts}}, load_config(typed[1:], name="evaluate"), typed[1:]
+    )
+    assert [part["root"] for part in config["data"]["sets"].values()] == ["/new/a/b", "older/a"]
+
+
 @pytest.mark.parametrize("choice", ["backbone=vgg19", "head.stride=4", "skeleton=coco17", "paf.limbs=tree"])
 def test_what_the_weights_fix_is_refused(choice):
     with pytest.raises(PafposeError, match="trained with its own"):

@@ -63,13 +63,12 @@ def load(folder: Path, name: str = "last") -> dict[str, Any]:
 
 def curves(folder: Path) -> dict[tuple[str, int], list[float]]:
     """Every point of TensorBoard but the pass, the speed and the rates, which have several points a step."""
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
     points: dict[tuple[str, int], list[float]] = {}
-    for file in sorted((folder / "tensorboard").glob("events*")):
-        events = EventAccumulator(str(file)).Reload()
-        for tag in events.Tags()["scalars"]:
-            if tag.startswith(("train/loss", "val/")):
-                for point in events.Scalars(tag):
-                    points.setdefault((tag, point.step), []).append(point.value)
+    for tag in events.Tags()["scalars"]:
+        if tag.startswith(("train/loss", "val/")):
+            for point in events.Scalars(tag):
+                points.setdefault((tag, point.step), []).append(point.value)
     return points
 
 

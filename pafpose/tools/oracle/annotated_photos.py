@@ -41,7 +41,7 @@ def read_annotated_photos(
     Image ids are renumbered from 1, so that the splits of one data set cannot clash. Only annotation
     files are read. Raises ``PafposeError`` if one is missing.
     """
-    data.prepare_data()
+    data.prepare_validation() if set(splits) == {"val"} else data.prepare_data()
     scenes: list[AnnotatedPhoto] = []
     truth: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     for split in splits:
