@@ -352,7 +352,7 @@ def test_processes_that_would_start_the_sweep_again_are_refused(
 
 def test_training_asks_before_it_starts_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pafpose.training.run.in_sweep", lambda: True)
-    monkeypatch.setattr("pafpose.training.run.build_trainer", lambda *_: pytest.fail("too late to refuse"))
+    monkeypatch.setattr("pafpose.training.run.build_trainer", lambda *_, **__: pytest.fail("too late"))
     with pytest.raises(PafposeError, match="cannot be combined with -m"):
         run(tmp_path, "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
 
