@@ -297,6 +297,14 @@ def test_channels_have_the_mean_penalty_of_their_counted_cells(kind: str) -> Non
         torch.testing.assert_close(pafs[n], counted.abs().pow(power).mean())
 
 
+def test_a_channel_with_one_counted_cell_has_its_penalty() -> None:
+    fields, t = random_fields()
+    one = torch.zeros(B, C, H, W)
+    one[0, :, 1, 2] = 1
+    heatmaps, _ = FieldLoss().per_channel(fields, Targets(*t[:2], one, t.paf_weights))
+    torch.testing.assert_close(heatmaps, (fields.heatmaps - t.heatmaps)[0, :, 1, 2] ** 2)
+
+
 def test_channels_without_a_counted_cell_are_zero_and_carry_no_gradient() -> None:
     fields, t = random_fields()
     none = torch.zeros(B, 1, H, W)

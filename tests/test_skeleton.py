@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import colorsys
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -185,6 +187,39 @@ def test_colours_differ_and_can_be_given():
     assert len(set(Skeleton.from_config(toy()).colours)) == 5
     assert Skeleton.from_config(toy(colours={"top": [1, 2, 3]})).colours[0] == (1, 2, 3)
     assert len(Skeleton.from_config(toy()).limb_colours) == 4
+
+
+def test_left_is_warm_right_is_cool_and_the_middle_green():
+    """Each group runs through its hues from the first keypoint to the last; saturation and value stay."""
+    names = ["top", "l1", "r1", "middle", "l2", "r2", "l3", "r3", "bottom"]
+    pairs = [["l1", "r1"], ["l2", "r2"], ["l3", "r3"]]
+    config = {"name": "s", "keypoints": names, "sigmas": [0.1] * 9, "pairs": pairs}
+    skeleton = Skeleton.from_config(config, list(itertools.pairwise(names)))
+    for group, (first, last) in {
+        ("l1", "l2", "l3"): (0.0, 0.14),
+        ("r1", "r2", "r3"): (0.52, 0.72),
+        ("top", "middle", "bottom"): (0.26, 0.44),
+    }.items():
+        colours = [np.array(skeleton.colours[names.index(name)]) / 255 for name in group]
+        hues, saturations, values = np.array([colorsys.rgb_to_hsv(*colour) for colour in colours]).T
+        np.testing.assert_allclose(hues, [first, (first + last) / 2, last], atol=0.003)
+        np.testing.assert_allclose(saturations, 0.85, atol=0.005)
+        np.testing.assert_array_equal(values, 1)
+
+
+def test_one_left_and_one_right_take_the_first_hue_of_their_side():
+    config = {"name": "s", "keypoints": ["l", "r"], "sigmas": [0.1] * 2, "pairs": [["l", "r"]]}
+    left, right = Skeleton.from_config(config, [["l", "r"]]).colours
+    assert left == (255, 38, 38) and right == (38, 229, 255)
+
+
+def test_an_alias_may_be_one_word_and_bring_a_side():
+    config = {"name": "s", "keypoints": ["right_hand", "tail"], "sigmas": [0.1] * 2}
+    skeleton = Skeleton.from_config(
+        config | {"aliases": {"tail": "end", "right_hand": ["r_paw"]}}, [["right_hand", "tail"]]
+    )
+    assert skeleton.match(["End", "right paw"]) == {0: 1, 1: 0}
+    assert skeleton.match(["R Hand", "TAIL"]) == {0: 0, 1: 1}
 
 
 def test_data_sets_may_spell_names_their_way(coco18):
