@@ -42,21 +42,21 @@ def read_annotated_photos(
     files are read. Raises ``PafposeError`` if one is missing.
     """
     data.prepare_validation() if set(splits) == {"val"} else data.prepare_data()
-    scenes: list[AnnotatedPhoto] = []
+    photos: list[AnnotatedPhoto] = []
     truth: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     for split in splits:
         index = data.read_split(split, need_photos=False)
         offset = len(truth["images"])
-        scenes += _scenes(index, data, offset)
+        photos += _read_photos(index, data, offset)
         _append(truth, _renumber(ground_truth(index, data.skeleton), index, offset))
-    return scenes, truth
+    return photos, truth
 
 
-def batches(scenes: Sequence[AnnotatedPhoto]) -> Iterator[list[AnnotatedPhoto]]:
+def batches(photos: Sequence[AnnotatedPhoto]) -> Iterator[list[AnnotatedPhoto]]:
     """Yield batches of up to ``BATCH`` photos with the same input size."""
     by_size: dict[tuple[int, int], list[AnnotatedPhoto]] = defaultdict(list)
-    for scene in scenes:
-        by_size[scene.size].append(scene)
+    for photo in photos:
+        by_size[photo.size].append(photo)
     for group in by_size.values():
         for start in range(0, len(group), BATCH):
             yield group[start : start + BATCH]
@@ -71,7 +71,7 @@ def stack(people: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(out)
 
 
-def _scenes(index: PoseIndex, data: PoseDataModule, offset: int) -> Iterator[AnnotatedPhoto]:
+def _read_photos(index: PoseIndex, data: PoseDataModule, offset: int) -> Iterator[AnnotatedPhoto]:
     drawn = flag_people(index, data.skeleton, data.mask).drawn
     least = 1 if data.mask.occluded_keypoints else 2
     for photo in range(len(index)):

@@ -56,8 +56,8 @@ def oracle(cfg: DictConfig) -> dict[str, float]:
 def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
     """Return the metrics of a config without writing files."""
     data = factory.build_datamodule(cfg)
-    scenes, truth = read_annotated_photos(data, settings.splits)
-    if not scenes:
+    photos, truth = read_annotated_photos(data, settings.splits)
+    if not photos:
         raise PafposeError(
             f"oracle.split={settings.split}: no person in {data.root} has labelled keypoints of skeleton "
             f"{data.skeleton.name}, so there is nothing to encode; choose another split or data set"
@@ -66,7 +66,7 @@ def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
     background = cfg.heatmap.background != "none"
     alone = peak_decoder(decoder, heatmap_sigma=cfg.heatmap.sigma, background=background)
     result = run_oracle(
-        scenes,
+        photos,
         factory.build_targets(cfg),
         decoder,
         peaks=None if settings.detail == "total" else alone,
@@ -74,7 +74,10 @@ def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
         seed=data.seed,
     )
     metrics = measure(result, truth, data.skeleton, detail=settings.detail)
-    return metrics | {"photos": float(len(scenes)), "people": float(sum(len(s.keypoints) for s in scenes))}
+    return metrics | {
+        "photos": float(len(photos)),
+        "people": float(sum(len(photo.keypoints) for photo in photos)),
+    }
 
 
 def measure(

@@ -32,7 +32,7 @@ class OracleResult:
 
 
 def run_oracle(
-    scenes: Sequence[AnnotatedPhoto],
+    photos: Sequence[AnnotatedPhoto],
     targets: TargetBuilder,
     decoder: Decoder,
     *,
@@ -42,18 +42,18 @@ def run_oracle(
 ) -> OracleResult:
     """Draw and decode the targets of every photo; with ``peaks`` (``peak_decoder``), find the bounds too."""
     result = OracleResult()
-    for batch in batches(scenes):
+    for batch in batches(photos):
         heatmaps, pafs = perturbed_fields(batch, targets, settings=settings, seed=seed)
-        valid = torch.tensor([scene.valid for scene in batch])
+        valid = torch.tensor([photo.valid for photo in batch])
         decoded = decoder.decode_batch(heatmaps, pafs, valid)
-        for scene, people in zip(batch, decoded, strict=True):
-            result.decoded += _detections(people, scene, decoder.skeleton)
+        for photo, people in zip(batch, decoded, strict=True):
+            result.decoded += _detections(people, photo, decoder.skeleton)
         if peaks is None:
             continue
         singles = peaks.decode_batch(heatmaps, torch.zeros_like(pafs), valid)
-        for scene, single in zip(batch, singles, strict=True):
-            for bound, bounded in _bounds(scene, single, decoder).items():
-                result.bounds[bound] += people_to_coco(bounded, scene.image_id, decoder.skeleton)
+        for photo, single in zip(batch, singles, strict=True):
+            for bound, bounded in _bounds(photo, single, decoder).items():
+                result.bounds[bound] += people_to_coco(bounded, photo.image_id, decoder.skeleton)
     return result
 
 
@@ -62,14 +62,14 @@ def perturbed_fields(
 ) -> tuple[Tensor, Tensor]:
     """Return heatmaps and PAFs of photos of one input size, with drop, blur and noise applied."""
     keypoints = [
-        drop_keypoints(scene.placed, settings.drop, seed=seed, image_id=scene.image_id) for scene in batch
+        drop_keypoints(photo.placed, settings.drop, seed=seed, image_id=photo.image_id) for photo in batch
     ]
-    fields = targets(stack(keypoints), size=batch[0].size, boxes=stack([scene.boxes for scene in batch]))
+    fields = targets(stack(keypoints), size=batch[0].size, boxes=stack([photo.boxes for photo in batch]))
     if not (settings.blur or settings.noise):
         return fields.heatmaps, fields.pafs
     both = blur(torch.cat([fields.heatmaps, fields.pafs], 1), settings.blur / targets.stride)
-    for row, scene in zip(both, batch, strict=True):
-        row.copy_(add_noise(row, settings.noise, seed=seed, image_id=scene.image_id))
+    for row, photo in zip(both, batch, strict=True):
+        row.copy_(add_noise(row, settings.noise, seed=seed, image_id=photo.image_id))
     heatmaps, pafs = both.split([fields.heatmaps.shape[1], fields.pafs.shape[1]], 1)
     return heatmaps.contiguous(), pafs.contiguous()
 
@@ -84,18 +84,18 @@ def peak_decoder(decoder: Decoder, *, heatmap_sigma: float, background: bool) ->
     )
 
 
-def _detections(people: People, scene: AnnotatedPhoto, skeleton: Skeleton) -> list[Detection]:
-    return people_to_coco(to_photo(people, scene.matrix), scene.image_id, skeleton)
+def _detections(people: People, photo: AnnotatedPhoto, skeleton: Skeleton) -> list[Detection]:
+    return people_to_coco(to_photo(people, photo.matrix), photo.image_id, skeleton)
 
 
-def _bounds(scene: AnnotatedPhoto, singles: People, decoder: Decoder) -> dict[str, People]:
+def _bounds(photo: AnnotatedPhoto, singles: People, decoder: Decoder) -> dict[str, People]:
     """Return the bounds in photo pixels; peaks are matched in input pixels, where all cells have one size."""
     points = singles.keypoints.numpy()
     peaks = [points[points[:, k, 2] > 0, k, :2] for k in range(points.shape[1])]
-    matched = match_peaks(scene.placed, peaks, radius=MATCH_CELLS * decoder.stride)
+    matched = match_peaks(photo.placed, peaks, radius=MATCH_CELLS * decoder.stride)
     found = np.concatenate([np.nan_to_num(matched), ~np.isnan(matched[..., :1])], -1).astype(np.float32)
-    moved = to_photo(People(torch.from_numpy(found), torch.zeros(len(found))), scene.matrix)
+    moved = to_photo(People(torch.from_numpy(found), torch.zeros(len(found))), photo.matrix)
     matched = np.where(np.isnan(matched), np.nan, moved.keypoints[..., :2].numpy())
     return bounded_people(
-        scene.keypoints, matched, decoder.skeleton, min_keypoints=decoder.settings.min_keypoints
+        photo.keypoints, matched, decoder.skeleton, min_keypoints=decoder.settings.min_keypoints
     )
