@@ -7,10 +7,8 @@ channels ``2*l`` (x) and ``2*l + 1`` (y). The tables for flipping follow from th
 from __future__ import annotations
 
 import colorsys
-import difflib
-import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,13 +16,10 @@ from typing import Any
 import numpy as np
 
 from pafpose.errors import PafposeError, shown
-
-_SIDES = {"l": "left", "r": "right"}
+from pafpose.names import find_name, find_two, match_names, plain_name, read_name, read_names
 
 Pair = tuple[str, str]
 RGB = tuple[int, int, int]
-
-MAX_KEYPOINTS, MAX_NAME = 1000, 100  # more is a mistake, or an attack
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,7 @@ class Skeleton:
 
     def index(self, name: str) -> int:
         """Return the channel of a keypoint. Raises ``PafposeError`` on an unknown name."""
-        return _find(name, self.keypoints, f"skeleton {self.name}")
+        return find_name(name, self.keypoints, f"skeleton {self.name}")
 
     def derive(self, keypoints: np.ndarray) -> np.ndarray:
         """Return a copy of ``keypoints (..., K, 3)`` with the derived ones filled in.
@@ -164,16 +159,9 @@ class Skeleton:
         >>> pafpose.build_skeleton(pafpose.load_config()).match(["LeftEye", "nose", "tail", "ear_r"])
         {0: 1, 1: 0, 4: 3}
         """
-        exact = {str(name): n for n, name in reversed(list(enumerate(names)))}
-        plain = [_plain_name(str(name)) for name in names]
-        loose = {_spelt_out(name, plain): n for n, name in reversed(list(enumerate(plain)))}
-        loose |= {name: n for n, name in reversed(list(enumerate(plain)))}
-        found = {k: exact[self.keypoints[k]] for k in self.scored if self.keypoints[k] in exact}
-        own = ((_plain_name(self.keypoints[k]), k) for k in self.scored)
-        for name, k in (*own, *self.aliases):
-            if name in loose and k in self.scored:
-                found.setdefault(k, loose[name])
-        return dict(sorted(found.items()))
+        own = {self.keypoints[k]: k for k in self.scored}
+        aliases = {name: k for name, k in self.aliases if k in self.scored}
+        return match_names(own, names, aliases=aliases)
 
     def fits(self, names: Sequence[str]) -> bool:
         """Return whether at least half of the skeleton's, or of a data set's, keypoints match by name."""
@@ -220,15 +208,15 @@ class Skeleton:
 def _build(
     cls: type[Skeleton], config: Mapping[str, Any], limbs: str | Sequence[Sequence[str]] | None
 ) -> Skeleton:
-    name = _text(config.get("name", "unnamed"), "skeleton: name")
+    name = read_name(config.get("name", "unnamed"), "skeleton: name")
     where = f"skeleton {name}"
-    scored = _unique(config.get("keypoints") or [], f"{where}: keypoints")
+    scored = read_names(config.get("keypoints") or [], f"{where}: keypoints")
     if not scored:
         raise PafposeError(f"{where}: keypoints is empty; list the names in the order of your data set")
     derived_config = config.get("derived") or {}
-    names = (*scored, *_unique(list(derived_config), f"{where}: derived", taken=scored))
+    names = (*scored, *read_names(list(derived_config), f"{where}: derived", taken=scored))
     derived = tuple(
-        (names.index(child), *_two(parents, scored, f"{where}: derived.{child}"))
+        (names.index(child), *find_two(parents, scored, f"{where}: derived.{child}"))
         for child, parents in derived_config.items()
     )
     pairs = _read_pairs(config.get("pairs") or [], names, where)
@@ -252,34 +240,16 @@ def _build(
     return skeleton
 
 
-def _plain_name(name: str) -> str:
-    """Return a name for comparison: small letters and digits only, ``left`` or ``right`` first.
-
-    >>> {_plain_name(name) for name in ("L_Hip", "left-hip", "hip.L", "LeftHip", "LHip", "Left Hip")}
-    {'lefthip'}
-    """
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)  # LeftEye, LEye
-    words = [_SIDES.get(word, word) for word in re.findall(r"[^\W_]+", apart.lower())]
-    sides = [word for word in words if word in ("left", "right")]
-    return "".join(sides[:1] + [word for word in words if word not in sides[:1]])
-
-
-def _spelt_out(name: str, names: Sequence[str]) -> str:
-    """Return ``lshoulder`` as ``leftshoulder`` if ``rshoulder`` is among the names too."""
-    other = {"l": "r", "r": "l"}.get(name[:1], "")
-    return _SIDES[name[0]] + name[1:] if other and other + name[1:] in names else name
-
-
 def _read_aliases(
     aliases: Mapping[str, Any], names: Sequence[str], where: str
 ) -> tuple[tuple[str, int], ...]:
     """Turn ``{own name: [other names]}`` into pairs (normalised other name, channel)."""
     result: dict[str, int] = {}
-    own_names = {_plain_name(name) for name in names}
+    own_names = {plain_name(name) for name in names}
     for own, others in aliases.items():
-        k = _find(own, names, f"{where}: aliases")
+        k = find_name(own, names, f"{where}: aliases")
         for other in [others] if isinstance(others, str) else others:
-            plain = _plain_name(_text(other, f"{where}: aliases.{own}"))
+            plain = plain_name(read_name(other, f"{where}: aliases.{own}"))
             if plain in own_names or plain in result:
                 raise PafposeError(
                     f"{where}: aliases.{own}: {str(other)!r} already means a keypoint; use each name once"
@@ -288,51 +258,13 @@ def _read_aliases(
     return tuple(result.items())
 
 
-def _text(value: Any, where: str) -> str:
-    """Return a name; raise ``PafposeError`` unless it is a short word or a number."""
-    if not isinstance(value, str | int) or len(str(value)) > MAX_NAME:
-        raise PafposeError(f"{where}: {shown(value)} is no name; give a word of up to {MAX_NAME} letters")
-    return str(value)
-
-
-def _unique(given: Any, where: str, taken: Iterable[str] = ()) -> tuple[str, ...]:
-    if not isinstance(given, list | tuple) or len(given) > MAX_KEYPOINTS:
-        raise PafposeError(f"{where}: {shown(given)} is no list of names (up to {MAX_KEYPOINTS})")
-    names = [_text(name, where) for name in given]
-    seen = set(taken)
-    for name in names:
-        if name in seen:
-            raise PafposeError(f"{where}: {name!r} is listed twice; every keypoint needs its own name")
-        seen.add(name)
-    return tuple(names)
-
-
-def _find(name: str, names: Sequence[str], where: str) -> int:
-    name = _text(name, where)
-    try:
-        return list(names).index(name)
-    except ValueError:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-        raise PafposeError(f"{where}: unknown keypoint {name!r}; {hint}") from None
-
-
-def _two(pair: Sequence[str], names: Sequence[str], where: str) -> tuple[int, int]:
-    if not isinstance(pair, list | tuple) or len(pair) != 2:
-        raise PafposeError(f"{where}: expected two keypoint names, got {shown(pair)}")
-    a, b = _find(pair[0], names, where), _find(pair[1], names, where)
-    if a == b:
-        raise PafposeError(f"{where}: both ends are {pair[0]!r}; name two different keypoints")
-    return a, b
-
-
 def _read_pairs(
     pairs: Sequence[Sequence[str]], names: Sequence[str], where: str
 ) -> tuple[tuple[int, int], ...]:
     used: dict[int, tuple[int, int]] = {}
     result = []
     for pair in pairs:
-        a, b = _two(pair, names, f"{where}: pairs")
+        a, b = find_two(pair, names, f"{where}: pairs")
         for k in (a, b):
             if k in used:
                 raise PafposeError(
@@ -364,7 +296,7 @@ def _read_sigmas(
 ) -> tuple[float, ...]:
     if isinstance(sigmas, Mapping):
         for name in sigmas:
-            _find(name, scored, f"{where}: sigmas")
+            find_name(name, scored, f"{where}: sigmas")
         missing = [name for name in scored if name not in sigmas]
         if missing:
             raise PafposeError(f"{where}: sigmas: no OKS sigma for {missing}; every keypoint needs one")
@@ -405,7 +337,7 @@ def _read_limbs(
         raise PafposeError(f"{where}: no limbs; give at least one pair of keypoint names")
     result: list[tuple[int, int]] = []
     for pair in pairs:
-        limb = _two(pair, names, where)
+        limb = find_two(pair, names, where)
         if limb in result or limb[::-1] in result:
             raise PafposeError(f"{where}: the limb {list(pair)} is listed twice; remove one")
         result.append(limb)
@@ -438,7 +370,7 @@ def _colours(
 ) -> tuple[RGB, ...]:
     """Choose warm colours for the left, cool ones for the right, green for the middle, or those ``given``."""
     for name in given:
-        _find(name, names, f"{where}: colours")
+        find_name(name, names, f"{where}: colours")
     left, right = [a for a, _ in pairs], [b for _, b in pairs]
     middle = [k for k in range(len(names)) if k not in left and k not in right]
     table: dict[int, RGB] = {}

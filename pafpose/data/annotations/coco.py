@@ -80,10 +80,9 @@ def build_index(
     if not upright.all():
         turned = find_turned(files, sizes, keypoints, photo_of, folder=folder, limits=limits, notes=notes)
         sizes[turned], upright = sizes[turned, ::-1], upright | turned
-    labelled = np.any(keypoints[..., 2] > 0, axis=-1)
     boxes = read_boxes(people, keypoints, sizes[photo_of], notes)
     masks = [_mask(person, sizes[n].tolist(), faults) for person, n in zip(people, photo_of, strict=True)]
-    areas = read_areas(people, boxes, labelled, box_area, notes)
+    areas = read_areas(people, boxes, np.any(keypoints[..., 2] > 0, axis=-1), box_area, notes)
     notes += faults.notes()
     for note in notes:
         log.warning("%s: %s", source, note.text)
