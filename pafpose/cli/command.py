@@ -22,6 +22,7 @@ from pafpose.config import conf_dir, refuse_alias_bombs
 from pafpose.errors import PafposeError
 from pafpose.runtime import run_status as status
 from pafpose.runtime.full_disk import explain_full_disk
+from pafpose.runtime.lost_process import explain_lost_process
 from pafpose.runtime.signals import Interrupted, interruptible
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ def run_recorded(body: Body, cfg: DictConfig, *, fingerprint: str | None = None)
     fingerprint = fingerprint or status.digest(cfg)
     status.write_status(folder, "running", overrides=overrides, digest=fingerprint, **place())
     try:
-        with explain_full_disk(folder):
+        with explain_full_disk(folder), explain_lost_process(folder):
             value = body(cfg)
     except Interrupted as stop:
         with suppress(OSError):

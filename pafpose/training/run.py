@@ -26,6 +26,7 @@ from pafpose.runtime.files import write_json, write_whole
 from pafpose.runtime.full_disk import explain_full_disk
 from pafpose.runtime.invocation import spell
 from pafpose.runtime.log import print_config, quiet_known_warnings
+from pafpose.runtime.lost_process import explain_lost_process
 from pafpose.runtime.run_status import in_sweep
 from pafpose.training.callbacks import (
     Announce,
@@ -51,7 +52,7 @@ def train(config: Config) -> dict[str, float]:
     """
     cfg = OmegaConf.create(plain(config))  # resolved once, so that the run folder stays the same
     folder = Path(cfg.paths.output_dir)
-    with explain_full_disk(folder):
+    with explain_full_disk(folder), explain_lost_process(folder):
         return _train(cfg, folder)
 
 
