@@ -66,6 +66,16 @@ class PoseDataset(Dataset[Sample]):
         return self.index.ids[self.photos]
 
     @property
+    def num_photos(self) -> int:
+        """Return how many photos the samples come from."""
+        return len(np.unique(self.photos))
+
+    @property
+    def num_people(self) -> int:
+        """Return how many people are annotated."""
+        return len(self.index.keypoints)
+
+    @property
     def skipped(self) -> int:
         """Return how many samples were skipped since :meth:`report_skipped`, in all loader processes."""
         return int(self._skip_counts.sum())

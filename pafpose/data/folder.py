@@ -133,7 +133,7 @@ class FolderDataModule(PoseDataModule):
         if split == "train" and self.subset is not None:
             index = index.select(choose_photos(index, self.subset, seed=self.subset_seed))
         index = index.head(self.limits[split] or len(index))
-        log.info("%s %s: %d photos, %d people", self.name, split, len(index), len(index.keypoints))
+        log.debug("%s %s: %d photos, %d people", self.name, split, len(index), len(index.keypoints))
         return index
 
     def read_whole(self, photos: Path, annotations: Sequence[Path], faults: Faults) -> PoseIndex:

@@ -51,6 +51,16 @@ class MixedDataset(Dataset[Sample]):
         """Return (S,): the image id of every sample; ids of different sets may be equal."""
         return np.concatenate([part.image_ids for part in self.parts])
 
+    @property
+    def num_photos(self) -> int:
+        """Return how many photos the samples come from."""
+        return sum(part.num_photos for part in self.parts)
+
+    @property
+    def num_people(self) -> int:
+        """Return how many people are annotated."""
+        return sum(part.num_people for part in self.parts)
+
     def __len__(self) -> int:
         return self.starts[-1]
 

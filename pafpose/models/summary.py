@@ -35,9 +35,9 @@ def summarise(network: nn.Module, *, size: int = 368) -> Figures:
 def describe(figures: Mapping[str, float | int]) -> str:
     """Format the figures as one line for the log."""
     frozen = figures["parameters"] - figures["trainable"]
+    stages = "1 stage" if figures["stages"] == 1 else f"{figures['stages']} stages"
     return (
         f"{figures['parameters'] / 1e6:.2f} M parameters"
         + (f" ({frozen / 1e6:.2f} M frozen)" if frozen else "")
-        + f", {figures['gflops']:.1f} GFLOPs at {figures['size']} px, {figures['stages']} stages at stride "
-        f"{figures['stride']}"
+        + f", {figures['gflops']:.1f} GFLOPs at {figures['size']} px, {stages} at stride {figures['stride']}"
     )

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -63,12 +62,11 @@ class Announce(Callback):
 
 
 def describe_data(data: PoseDataModule) -> str:
-    """Return the name of the data set, and how many photos and samples it has."""
-    ids = data.train_dataset.image_ids
-    photos = len(np.unique(ids))
+    """Return the name of the data set, how many photos and people it has, and how many samples."""
+    train, val = data.train_dataset, data.val_dataset
     return (
-        f"{data.name}: {photos:,} photos and {len(ids):,} samples to train on, "
-        f"{len(data.val_dataset):,} photos to validate on"
+        f"{data.name}: {train.num_photos:,} photos with {train.num_people:,} people, {len(train):,} samples "
+        f"a pass; {val.num_photos:,} photos with {val.num_people:,} people to validate on"
     )
 
 
