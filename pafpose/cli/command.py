@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import shlex
 import sys
@@ -50,6 +51,9 @@ def with_hints(run: Callable[[], Any], config_name: str) -> Callable[[], Any]:
 
     @functools.wraps(run)
     def main() -> Any:
+        for stream in (sys.stdout, sys.stderr):  # letters that the terminal cannot show break no log
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         sys.argv[1:] = quote_paths(sys.argv[1:])
         try:
             refuse_alias_bombs(config_folders(sys.argv[1:]))

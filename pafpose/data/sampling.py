@@ -142,7 +142,7 @@ def choose_validation(index: PoseIndex, fraction: float, *, seed: int) -> np.nda
 def _read_ids(path: Path) -> list[int]:
     """Return the image ids in a text file: whole numbers, one a line."""
     try:
-        return [int(word) for word in path.read_text().split()]
+        return [int(word) for word in path.read_text(encoding="utf-8").split()]
     except (OSError, ValueError) as error:
         raise PafposeError(
             f"data.subset={path}: expected a text file of image ids, one a line ({error})"

@@ -31,7 +31,9 @@ def contact_sheet(
     With ``overlay`` people are drawn on them, hidden keypoints faintly, and boxes around crowds (red) and
     unlabelled people (orange).
     """
-    coco = json.loads((Path(root) / "annotations" / f"person_keypoints_{split}2017.json").read_text())
+    coco = json.loads(
+        (Path(root) / "annotations" / f"person_keypoints_{split}2017.json").read_text(encoding="utf-8")
+    )
     names = coco["categories"][0]["keypoints"]
     annotations = defaultdict(list)
     for annotation in coco["annotations"]:

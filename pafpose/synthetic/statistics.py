@@ -19,7 +19,9 @@ def dataset_statistics(root: Path, split: str = "train") -> dict[str, float]:
     largest share of the smaller box that people in company share with another; ``hidden`` (v = 1) among the
     labelled keypoints; share of ``unlabelled`` people; share of pictures with a ``crowd``.
     """
-    coco = json.loads((Path(root) / "annotations" / f"person_keypoints_{split}2017.json").read_text())
+    coco = json.loads(
+        (Path(root) / "annotations" / f"person_keypoints_{split}2017.json").read_text(encoding="utf-8")
+    )
     people = [a for a in coco["annotations"] if not a["iscrowd"]]
     if not people:
         return {}

@@ -77,7 +77,7 @@ def write_dataset(
         folder.chmod(0o755)
         _fill(folder, settings, skeleton, workers or min(8, _cores()))
         marker = {"fingerprint": fingerprint, "settings": asdict(settings), "skeleton": skeleton.name}
-        (folder / MARKER).write_text(json.dumps(marker))
+        (folder / MARKER).write_text(json.dumps(marker), encoding="utf-8")
         _rename(folder, root, fingerprint)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -122,7 +122,7 @@ def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers
     for split in SPLITS:
         own = [done for done, (of, _) in zip(written, pictures, strict=True) if of == split]
         path = folder / "annotations" / f"person_keypoints_{split}2017.json"
-        path.write_text(_coco_json(own, skeleton, sampler))
+        path.write_text(_coco_json(own, skeleton, sampler), encoding="utf-8")
     seconds = time.perf_counter() - start
     log.info(
         "drew %d pictures in %.1f s (%.0f per second, %d processes)",

@@ -72,6 +72,19 @@ def test_bash_completes_commands_and_keys(typed: str, expected: str):
 
 
 @pytest.mark.slow
+def test_letters_that_the_terminal_lacks_break_no_log(tmp_path: Path, coco_root: Path):
+    folder = tmp_path / "möwe"
+    done = subprocess.run(
+        [sys.executable, "-m", "pafpose", "oracle", "data=coco", f"data.root={coco_root}",
+         f"hydra.run.dir={folder}"],
+        env=ENV | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and "Traceback" not in done.stderr + done.stdout
+    assert "m\\xf6we" in done.stdout + done.stderr
+    assert "möwe" in (folder / "oracle.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_the_wheel_needs_no_repository(tmp_path: Path):
     pip = (sys.executable, "-m", "pip")
     run("wheel", "--quiet", "--no-deps", "--wheel-dir", "dist", str(ROOT), program=pip, cwd=tmp_path)

@@ -147,7 +147,7 @@ def _natural(path: Path) -> list[Any]:
 def _yaml(path: Path) -> Any:
     """Return the content of a YAML file; an empty mapping when it is missing or broken."""
     try:
-        return yaml.safe_load(path.read_text()) or {}
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError):
         return {}
 
