@@ -62,7 +62,7 @@ def _bent(value: Any, rng: random.Random) -> Any:
     """A value in another form: in quotes, in a list, of another sign or size."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return rng.choice([[value], str(value), {"x": value}])
-    return rng.choice([str(value), [value], -value, value * 1000, value + 0.5, {"value": value}])
+    return rng.choice([str(value), [value], -value, value * 1000, value + 1, {"value": value}])
 
 
 def mutated_bytes(data: bytes, seed: int) -> bytes:

@@ -126,7 +126,10 @@ def load_network(
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         stored = checkpoint["hyper_parameters"]["config"]
-        state = checkpoint["state_dict"]
+        state = dict(checkpoint["state_dict"])
+        groups = ("backbone", "head", "skeleton", "data")
+        if not isinstance(stored, dict) or not all(isinstance(stored.get(key), dict) for key in groups):
+            raise TypeError("its config is incomplete")
     except Exception as error:
         raise PafposeError(
             f"{path}: not a pafpose checkpoint ({type(error).__name__}: {error}); give one that "
@@ -139,9 +142,9 @@ def load_network(
             forget_paths(config)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
-    network = factory.build_network(config)
+    network = _build_network(config, path)
     try:
-        network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
+        network.load_state_dict({str(key).removeprefix("network."): value for key, value in state.items()})
     except RuntimeError as error:
         raise PafposeError(
             f"{path}: its weights do not fit the network that its config describes, so it was written by "
@@ -149,3 +152,15 @@ def load_network(
             f"({str(error).splitlines()[1].strip()[:120]} ...)"
         ) from error
     return TrainedNetwork(network.to(device).eval(), config)
+
+
+def _build_network(config: dict[str, Any], path: Path) -> PoseNetwork:
+    """Build the network of a checkpoint's config; errors name the file."""
+    try:
+        return factory.build_network(config)
+    except PafposeError as error:
+        raise PafposeError(f"{path}: {error}") from error
+    except Exception as error:  # whatever a damaged config makes torch, timm or Hydra raise
+        raise PafposeError(
+            f"{path}: its config describes no network that can be built ({type(error).__name__}: {error})"
+        ) from error

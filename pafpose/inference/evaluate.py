@@ -76,6 +76,7 @@ def evaluate_saved(
 
     ``seconds_decode`` includes reading the files.
     """
+    truth = saved.checked_truth()
     decoder.warm_up()
     metric, started = KeypointAP(gather=False, max_detections=max_detections), time.perf_counter()
 
@@ -91,9 +92,9 @@ def evaluate_saved(
         )
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(decode, [image["id"] for image in saved.ground_truth["images"]]))
+        list(pool.map(decode, [image["id"] for image in truth["images"]]))
     seconds = time.perf_counter() - started
-    return _score(metric, saved.ground_truth, decoder.skeleton, seconds_decode=seconds)
+    return _score(metric, truth, decoder.skeleton, seconds_decode=seconds)
 
 
 def _score(

@@ -6,6 +6,7 @@ A folder holds one npz file per photo, the ground truth, and the config that the
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pafpose.data.annotations.faults import Faults
+from pafpose.data.annotations.segmentation import encode_segmentation
+from pafpose.data.annotations.tidy import tidy
 from pafpose.data.batch import Batch
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
@@ -73,6 +77,10 @@ class SavedFields:
                 "ckpt_path=RUN evaluate.save_fields=true"
             ) from error
 
+    def checked_truth(self) -> dict[str, Any]:
+        """Return the ground truth; raise ``PafposeError`` for any value that pycocotools cannot score."""
+        return _checked(self.ground_truth, self.folder / TRUTH)
+
     def read(self, photo: int) -> SavedPhoto:
         """Read the fields of one photo, given its id."""
         path = self.folder / f"{photo}.npz"
@@ -92,4 +100,22 @@ def _mapping(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds a {type(content).__name__}")
+    return content
+
+
+def _checked(truth: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a ground truth that pycocotools can score; raise ``PafposeError`` for any other value."""
+    faults = Faults(path)
+    content = tidy(truth, path, faults)
+    sizes = {photo["id"]: (photo.get("height"), photo.get("width")) for photo in content["images"]}
+    for person in content["annotations"]:
+        size = sizes.get(person["image_id"], (None, None))
+        complete = {"keypoints", "bbox", "num_keypoints"} <= set(person) and math.isfinite(person["area"])
+        if not (complete and all(size) and person.get("category_id") == 1):
+            raise PafposeError(f"{path}: annotation {person['id']} is incomplete; save the fields again")
+        try:
+            encode_segmentation(person.get("segmentation"), size)
+        except ValueError as error:
+            faults.report("bad_mask", person, str(error))
+        person["iscrowd"] = int(person.get("iscrowd") or 0)
     return content

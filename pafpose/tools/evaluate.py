@@ -93,9 +93,12 @@ def _decode_saved_fields(
         forget_paths(saved.config)
     config = apply_overrides(saved.config, cfg, overrides)
     OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
-    decoder = factory.build_decoder(config)
+    try:
+        decoder = factory.build_decoder(config)
+        limit = read_settings(EvaluateSettings, config["evaluate"], "evaluate").max_detections
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PafposeError(f"{saved.folder}: its config is incomplete or damaged ({error!r})") from error
     started = time.perf_counter()
-    limit = read_settings(EvaluateSettings, config["evaluate"], "evaluate").max_detections
     result = evaluate_saved(saved, decoder, max_detections=limit)
     result.metrics["seconds"] = time.perf_counter() - started
     return str(saved.folder), decoder.skeleton, result
