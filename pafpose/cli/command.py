@@ -46,18 +46,18 @@ def command(config_name: str) -> Callable[[Body], Callable[[], Any]]:
     return decorate
 
 
-def with_hints(run: Callable[[], Any], config_name: str) -> Callable[[], Any]:
+def with_hints(run: Callable[..., Any], config_name: str) -> Callable[..., Any]:
     """Let a command read paths as people type them, and say what to type when no config can be composed."""
 
     @functools.wraps(run)
-    def main() -> Any:
+    def main(*config: DictConfig) -> Any:  # tests hand it over
         for stream in (sys.stdout, sys.stderr):  # letters that the terminal cannot show break no log
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         sys.argv[1:] = quote_paths(sys.argv[1:])
         try:
             refuse_alias_bombs(config_folders(sys.argv[1:]))
-            return run()
+            return run(*config)
         except PafposeError as error:
             sys.exit(f"{Path(sys.argv[0]).name}: {error}")
         except SystemExit as stop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,11 +58,19 @@ def test_a_sweep_gets_the_metric_it_optimises(command: str, monkeypatch: pytest.
     assert [cfg.task_name for cfg in seen] == [command] * 2 and seen[1].paf.width == 5
 
 
-@pytest.mark.parametrize("command", sorted({*TOOLS} - {*RETURNING, "check_data"}))
+@pytest.mark.parametrize("command", sorted({*TOOLS} - {*RETURNING, "check_data", "predict"}))
 def test_the_other_commands_return_nothing(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[DictConfig] = []
     assert call(command, monkeypatch, seen.append) is None
     assert [cfg.task_name for cfg in seen] == [command]
+
+
+@pytest.mark.parametrize("left_out", [[], ["photo.jpg"]])
+def test_photos_that_cannot_be_read_are_the_exit_status(
+    left_out: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit) if left_out else nullcontext():
+        call("predict", monkeypatch, lambda _: {"left_out": left_out})
 
 
 @pytest.mark.parametrize("problems", [0, 2])
