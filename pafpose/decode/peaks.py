@@ -22,6 +22,7 @@ _TINY = 1e-3  # share of the peak below which a cell says nothing about its shap
 _FLAT = 0.03  # a peak flatter than the known Gaussian by this share may have a neighbour on one side
 _CLEAN = 0.1  # a side whose curvature is within this share of the Gaussian's belongs to one peak only
 _ENOUGH = 8  # peaks whose median width means something
+_CLEAR = 0.1  # peaks below this height are faint: they need support, and say nothing about the width
 _WIDER, _WIDEST = 1.1, 2.5  # measured variances count from 1.1 times the known one on, up to 2.5 times
 _PLATEAU = 1.0 - 1e-6  # a peak whose neighbours are this close to it has no width
 _REACH = 1.0  # cells that a peak may lie beyond the border
@@ -47,8 +48,21 @@ class PeakParameters(NamedTuple):
 
     threshold: float
     max_peaks: int  # of each type
+    support: float  # of faint peaks: the lowest mean of the four neighbours, as a share of the peak
     refine: int  # a ``Refine``
     variance: float  # of the targets' Gaussians, cells squared
+
+
+def least_support(min_support: float, variance: float) -> float:
+    """Return ``min_support`` times the share of a Gaussian's height that is left one cell from its top.
+
+    Away from the border, the four neighbours of a Gaussian's highest cell have at least that share of it on
+    average, wherever the top lies in the cell. 0 gives minus infinity, so that all peaks have support.
+
+    >>> round(least_support(1.0, 1.0), 2)
+    0.61
+    """
+    return min_support * math.exp(-0.5 / variance) if min_support > 0 else -math.inf
 
 
 @njit
@@ -58,7 +72,7 @@ def find_peaks(heatmaps: np.ndarray, parameters: PeakParameters) -> tuple[Peaks,
     Of each type the ``max_peaks`` highest are kept, in reading order. Returns the peaks, the row and column
     ``(N, 2)`` of their cells, and the variance that they have in this picture.
     """
-    cells, starts = _find_maxima(heatmaps, parameters.threshold, parameters.max_peaks)
+    cells, starts = _find_maxima(heatmaps, parameters.threshold, parameters.max_peaks, parameters.support)
     variance = _picture_variance(heatmaps, cells, starts, parameters.variance)
     points = np.empty((len(cells), 3))
     for k in range(len(heatmaps)):
@@ -69,7 +83,9 @@ def find_peaks(heatmaps: np.ndarray, parameters: PeakParameters) -> tuple[Peaks,
 
 
 @njit
-def _find_maxima(heatmaps: np.ndarray, threshold: float, max_peaks: int) -> tuple[np.ndarray, np.ndarray]:
+def _find_maxima(
+    heatmaps: np.ndarray, threshold: float, max_peaks: int, support: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return row and column ``(N, 2)`` of the maxima, in reading order, and where the types start."""
     kinds, rows, cols = heatmaps.shape
     low = np.float32(threshold)
@@ -95,7 +111,7 @@ def _find_maxima(heatmaps: np.ndarray, threshold: float, max_peaks: int) -> tupl
                 value, right = plane[y, x], plane[y, min(x + 1, cols - 1)]
                 if value > max(low, left) and value >= right and _is_maximum(plane, y, x):
                     cells[count, 0], cells[count, 1] = y, x
-                    count += 1
+                    count += int(value >= _CLEAR or _mean_beside(plane, y, x) >= support * value)
                 left = value
         if count - starts[k] > max_peaks:
             _keep_highest(plane, cells[starts[k] : count], max_peaks)
@@ -117,6 +133,17 @@ def _is_maximum(plane: np.ndarray, y: int, x: int) -> bool:
 
 
 @njit
+def _mean_beside(plane: np.ndarray, y: int, x: int) -> float:
+    """Return the mean of the cells above, below, left and right, as far as they are on the map."""
+    total, count = 0.0, 0
+    for i, j in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+        if 0 <= i < plane.shape[0] and 0 <= j < plane.shape[1]:
+            total += plane[i, j]
+            count += 1
+    return total / max(count, 1)
+
+
+@njit
 def _keep_highest(plane: np.ndarray, cells: np.ndarray, limit: int) -> None:
     """Move the ``limit`` highest cells of one type to the front, in their order; of equal ones the first."""
     heights = np.empty(len(cells))
@@ -131,7 +158,7 @@ def _keep_highest(plane: np.ndarray, cells: np.ndarray, limit: int) -> None:
 
 @njit
 def _picture_variance(heatmaps: np.ndarray, cells: np.ndarray, starts: np.ndarray, known: float) -> float:
-    """Return the variance of a picture's peaks: the known one, or their median where that is wider.
+    """Return the variance of a picture's clear peaks: the known one, or their median where that is wider.
 
     Networks blur what they are unsure of, and the known width would then misplace peaks.
     """
@@ -139,8 +166,9 @@ def _picture_variance(heatmaps: np.ndarray, cells: np.ndarray, starts: np.ndarra
     for k in range(len(heatmaps)):
         plane = heatmaps[k]
         for n in range(starts[k], starts[k + 1]):
-            found[count] = _variance(plane, cells[n, 0], cells[n, 1])
-            count += int(found[count] > 0.0)
+            y, x = cells[n, 0], cells[n, 1]
+            found[count] = _variance(plane, y, x)
+            count += int(found[count] > 0.0 and plane[y, x] >= _CLEAR)
     if count < _ENOUGH:
         return known
     median = lower_median(found[:count])

@@ -15,7 +15,7 @@ from pafpose.decode.grouping import GroupParameters, group_people
 from pafpose.decode.interpolation import Interpolation
 from pafpose.decode.matching import Matching
 from pafpose.decode.overlap import split_peaks
-from pafpose.decode.peaks import PeakParameters, Peaks, Refine, find_peaks
+from pafpose.decode.peaks import PeakParameters, Peaks, Refine, find_peaks, least_support
 from pafpose.decode.settings import DecodeSettings
 from pafpose.runtime.jit import njit
 from pafpose.skeleton import Skeleton
@@ -37,12 +37,14 @@ def make_parameters(
     """Convert settings, with lengths in input pixels, to the parameters of the steps, in cells."""
     scored = np.zeros(skeleton.num_keypoints, np.bool_)
     scored[list(skeleton.scored)] = True
+    variance = (heatmap_sigma / stride) ** 2
     return Parameters(
         peaks=PeakParameters(
             threshold=settings.peak_threshold,
             max_peaks=settings.max_peaks,
             refine=int(Refine[settings.refine]),
-            variance=(heatmap_sigma / stride) ** 2,
+            support=least_support(settings.min_support, variance),
+            variance=variance,
         ),
         split_error=settings.split_error,
         lines=LineParameters(

@@ -14,6 +14,7 @@ _CHOICES = {"refine": Refine, "interpolation": Interpolation, "matching": Matchi
 _WHOLE_FROM = {"max_peaks": 1, "samples": 2, "min_keypoints": 1}  # whole numbers and the smallest of each
 _AT_LEAST_ZERO = (
     "peak_threshold",
+    "min_support",
     "split_error",
     "length_factor",
     "near",
@@ -29,23 +30,24 @@ _AT_LEAST_ZERO = (
 class DecodeSettings:
     """The keys of ``conf/decode``. Raises ``PafposeError`` on a bad value."""
 
-    peak_threshold: float = 0.1
+    peak_threshold: float = 0.05
+    min_support: float = 0.7
     refine: str = "log_quadratic"
     max_peaks: int = 256
     split_error: float = 0.04
     samples: int = 10
     interpolation: str = "bilinear"
-    paf_threshold: float = 0.05
+    paf_threshold: float = 0.02
     min_ratio: float = 0.8
     length_factor: float = 0.5
     near: float = 8.0
     near_score: float = 0.05
     peak_weight: float = 0.5
     matching: str = "hungarian"
-    min_keypoints: int = 3
+    min_keypoints: int = 2
     min_sum_per_keypoint: float = 0.2
     min_score: float = 0.0
-    complete: float = 0.0
+    complete: float = 0.01
 
     def __post_init__(self) -> None:
         for key, least in _WHOLE_FROM.items():

@@ -18,12 +18,14 @@ def decode(heat, paf, skeleton, settings, stride, sigma):
     """Keypoints (N, K, 3) in input px and scores (N,) of one picture."""
     heat, paf = np.asarray(heat, np.float32), np.asarray(paf, np.float32)
     planes = heat[: skeleton.num_keypoints]
-    variance = seen_variance(planes, settings, (sigma / stride) ** 2)
-    tolerance = usual_misfit(planes, settings, variance)
+    known = (sigma / stride) ** 2
+    cells = [find_cells(plane, settings, known) for plane in planes]
+    variance = seen_variance(planes, cells, known)
+    tolerance = usual_misfit(planes, cells, settings, variance)
     peaks = [
         (kind, *peak)
         for kind in range(skeleton.num_keypoints)
-        for peak in find_peaks(heat[kind], settings, variance, tolerance)
+        for peak in find_peaks(heat[kind], cells[kind], settings, variance, tolerance)
     ]
     links = find_links(peaks, paf, skeleton, settings, stride)
     groups, totals = group(peaks, links)
@@ -47,11 +49,13 @@ def decode(heat, paf, skeleton, settings, stride, sigma):
 # --- peaks
 
 
-def seen_variance(heat, settings, known):
+def seen_variance(heat, cells, known):
     """The median of the peaks' widths when it is clearly above the known one."""
     widths = []
-    for plane in heat:
-        for y, x in find_cells(plane, settings):
+    for plane, found in zip(heat, cells, strict=True):
+        for y, x in found:
+            if plane[y, x] < 0.1:
+                continue
             sides = [value_at(plane, *c) for c in ((y, x - 1), (y, x + 1), (y - 1, x), (y + 1, x))]
             if all(v > 1e-3 * plane[y, x] for v in sides):
                 product = math.prod(v / float(plane[y, x]) for v in sides)
@@ -63,24 +67,23 @@ def seen_variance(heat, settings, known):
     return min(median, 2.5 * known) if median > 1.1 * known else known
 
 
-def find_cells(plane, settings):
-    cells = [c for c in itertools.product(*map(range, plane.shape)) if is_peak(plane, c, settings)]
+def find_cells(plane, settings, known):
+    cells = [c for c in itertools.product(*map(range, plane.shape)) if is_peak(plane, c, settings, known)]
     return sorted(sorted(cells, key=lambda c: -plane[c])[: settings.max_peaks])
 
 
-def usual_misfit(heat, settings, variance):
+def usual_misfit(heat, cells, settings, variance):
     """The gap beside a peak from which it is taken to have a neighbour."""
     gaps = []
-    for plane in heat:
-        for cell in find_cells(plane, settings):
+    for plane, found in zip(heat, cells, strict=True):
+        for cell in found:
             if plane[cell] >= 0.3:
                 gaps.append(gap(plane, cell, refine(plane, cell, settings.refine, variance), variance))
     usual = sorted(gaps, reverse=True)[len(gaps) // 2] if len(gaps) >= 8 else 0
     return max(1.5 * settings.split_error, 3 * usual)
 
 
-def find_peaks(plane, settings, variance, tolerance):
-    cells = find_cells(plane, settings)
+def find_peaks(plane, cells, settings, variance, tolerance):
     peaks = [refine(plane, c, settings.refine, variance) for c in cells]
     if settings.split_error == 0:
         return peaks
@@ -102,8 +105,16 @@ def find_peaks(plane, settings, variance, tolerance):
     return peaks + extra
 
 
-def is_peak(plane, cell, settings):
+def is_peak(plane, cell, settings, known):
     if not plane[cell] > np.float32(settings.peak_threshold):
+        return False
+    beside = [v for v in around(plane, cell, 1) if abs(v[0] - cell[0]) + abs(v[1] - cell[1]) == 1]
+    mean = sum(float(plane[v]) for v in beside) / max(len(beside), 1)
+    if (
+        settings.min_support
+        and plane[cell] < 0.1
+        and mean < settings.min_support * math.exp(-1 / (2 * known)) * plane[cell]
+    ):
         return False
     for dy, dx in itertools.product((-1, 0, 1), repeat=2):
         y, x = cell[0] + dy, cell[1] + dx

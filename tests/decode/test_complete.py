@@ -11,6 +11,7 @@ from pafpose.decode import Decoder, DecodeSettings
 
 
 def make(skeleton, *, complete=0.05, stride=8, **settings):
+    settings = {"peak_threshold": 0.1, **settings}
     return Decoder(skeleton, DecodeSettings(complete=complete, **settings), stride=stride, heatmap_sigma=7)
 
 

@@ -67,7 +67,7 @@ def test_overlapping_people_stay_apart(coco18):
     "settings",
     [
         {},
-        {"refine": "quadratic", "interpolation": "cubic", "near": 0},
+        {"refine": "quadratic", "interpolation": "cubic", "near": 0, "min_support": 0},
         {"refine": "none", "matching": "hungarian", "min_keypoints": 1, "min_sum_per_keypoint": 0},
         {"min_score": 0.1, "min_keypoints": 1, "complete": 0},
         {"max_peaks": 2, "samples": 7, "min_ratio": 0.4, "length_factor": 0},
@@ -75,7 +75,7 @@ def test_overlapping_people_stay_apart(coco18):
     ],
 )
 def test_random_maps_give_what_the_reference_finds(coco18, rng, settings):
-    decoder = make(coco18, **settings)
+    decoder = make(coco18, **{"complete": 0, **settings})
     for size in ((9, 12), (6, 5), (1, 7), (3, 1), (12, 9)):
         heat, paf = scenes.random_fields(coco18, rng, size)
         keypoints, scores = reference.decode(heat, paf, coco18, decoder.settings, 8, 7.0)
@@ -88,7 +88,7 @@ def test_random_maps_give_what_the_reference_finds(coco18, rng, settings):
 def test_noisy_people_are_those_that_the_reference_finds(coco18, rng):
     people = [scenes.figure(coco18, 60, 10, 110), scenes.figure(coco18, 66, 14, 100)]
     heat, paf = scenes.fields(coco18, people, (128, 128))
-    decoder = make(coco18)
+    decoder = make(coco18, complete=0)
     for noise in (0, 0.02, 0.1):
         noisy = [f.numpy() + rng.normal(0, noise, f.shape).astype(np.float32) for f in (heat, paf)]
         keypoints, scores = reference.decode(*noisy, coco18, decoder.settings, 8, 7.0)
@@ -292,7 +292,7 @@ def test_finite_values_that_no_field_has_are_refused(coco18, which, value):
 @pytest.mark.parametrize("scale", [1e-30, 1e-6, 1e3, 1e6])
 @pytest.mark.parametrize("peak_weight", [0, 0.5, 10])
 def test_fields_of_any_scale_end_in_finite_people(coco18, rng, scale, peak_weight):
-    settings = {"peak_threshold": 0, "min_keypoints": 1, "min_sum_per_keypoint": 0, "complete": 0.02}
+    settings = {"peak_threshold": 0, "min_support": 0, "min_keypoints": 1, "min_sum_per_keypoint": 0}
     decoder = make(coco18, peak_weight=peak_weight, **settings)
     for spread in (0, 20):  # powers of ten between the values of one map
         heat, paf = rng.uniform(0, scale, (19, 12, 12)), rng.uniform(-scale, scale, (38, 12, 12))

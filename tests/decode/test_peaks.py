@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from pafpose.decode.overlap import split_peaks
-from pafpose.decode.peaks import PeakParameters, Peaks, Refine, find_peaks
+from pafpose.decode.peaks import (
+    PeakParameters,
+    Peaks,
+    Refine,
+    _find_maxima,
+    _picture_variance,
+    find_peaks,
+    least_support,
+)
 
 SIGMA = 7 / 8  # cells
 
@@ -28,10 +36,11 @@ def peaks_of(plane, **settings):
 
 
 def peaks_of_maps(
-    maps, *, refine="log_quadratic", sigma=SIGMA, max_peaks=64, split_error=0.04, threshold=0.1
+    maps, *, refine="log_quadratic", sigma=SIGMA, max_peaks=64, split_error=0.04, threshold=0.1, support=0.0
 ) -> Peaks:
     maps = np.ascontiguousarray(maps)
-    rule = PeakParameters(threshold, max_peaks, int(Refine[refine]), sigma**2)
+    least = least_support(support, sigma**2)
+    rule = PeakParameters(threshold, max_peaks, least, int(Refine[refine]), sigma**2)
     peaks, cells, variance = find_peaks(maps, rule)
     return split_peaks(maps, cells, peaks, variance, split_error) if split_error else peaks
 
@@ -180,3 +189,29 @@ def test_a_neighbour_among_clean_peaks_is_still_told_apart(rng):
         found = peaks_of(gaussians([*centres, hidden], (64, 64)))
         right += len(found) == 13 and error(found, hidden) < 0.02
     assert right >= 45
+
+
+def test_faint_gaussians_have_support_and_noise_has_not(rng):
+    for sigma in (0.4, SIGMA, 2.0):
+        for _ in range(100):
+            faint = 0.09 * gaussians([rng.uniform(2, 13, 2)], sigma=sigma, truncate=0)
+            found = peaks_of(faint, sigma=sigma, split_error=0, support=0.999, threshold=0.003)
+            assert len(found) == 1
+    noise = rng.normal(0, 0.02, (64, 64)).astype(np.float32)
+    kept, dropped = (len(peaks_of(noise, threshold=0.02, support=s, max_peaks=999)) for s in (0.7, 0))
+    assert kept < 0.2 * dropped and dropped > 100
+    noise[5, 5] = 0.1  # no longer faint
+    assert [5, 5] in peaks_of(noise, refine="none", threshold=0.02, support=0.7)[:, :2].tolist()
+
+
+def test_noise_does_not_hide_how_wide_the_peaks_are(rng):
+    """Faint maxima are narrow; those of people say how wide the Gaussians are."""
+    centres = lattice(rng)
+    noise = rng.normal(0, 0.015, (64, 64)).astype(np.float32)
+    faint = np.where(gaussians(centres, (64, 64), sigma=3) > 0.001, 0, noise)
+    plane = gaussians(centres, (64, 64), sigma=1.3 * SIGMA) + faint
+    cells, starts = _find_maxima(plane[None], 0.01, 999, -np.inf)
+    assert len(cells) > 5 * len(centres)
+    assert _picture_variance(plane[None], cells, starts, SIGMA**2) == pytest.approx(
+        (1.3 * SIGMA) ** 2, rel=0.02
+    )
