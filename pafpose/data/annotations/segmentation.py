@@ -48,7 +48,7 @@ def _polygons(value: Any, depth: int = 0) -> list[np.ndarray]:
 
 
 def _are_numbers(row: Sequence[Any]) -> bool:
-    return all(isinstance(value, int | float | None) for value in row)
+    return set(map(type, row)) <= {int, float, bool, type(None)}
 
 
 def _polygon(row: Sequence[float | None]) -> np.ndarray:

@@ -205,6 +205,8 @@ def _keypoint_numbers(given: Any, names: Sequence[str]) -> list[float]:
         given = [number for name in names for number in _point(given.get(name))]
     if not isinstance(given, list | tuple):
         raise TypeError("no list")
+    if set(map(type, given)) <= {int, float}:
+        return list(map(float, given))
     return [_number(number) for number in given]
 
 
