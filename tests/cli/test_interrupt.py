@@ -139,3 +139,17 @@ def test_a_slurm_job_is_queued_again_and_goes_on(tmp_path: Path, signum: signal.
     output = requeued.communicate(timeout=60)[0]
     assert f"resuming from {tmp_path}/run/checkpoints/last.ckpt" in output
     assert last(tmp_path)["global_step"] >= steps
+
+
+def test_two_processes_stop_together_whichever_got_the_signal(tmp_path: Path) -> None:
+    two = ("trainer=ddp_cpu", "trainer.val_check_interval=1000", "trainer.log_every_n_steps=1")
+    training = start(tmp_path, "trainer.max_steps=100000", *two)
+    wait_for(lambda: is_training(tmp_path), training)
+    training.send_signal(signal.SIGTERM)  # to rank 0 alone
+    output = training.communicate(timeout=100)[0]
+    assert training.returncode == 143, output
+    assert "interrupted by SIGTERM" in output and last(tmp_path)["global_step"] > 10
+    deadline = time.monotonic() + 10
+    while members(training.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not members(training.pid)
