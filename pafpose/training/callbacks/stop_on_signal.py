@@ -76,8 +76,8 @@ class StopOnSignal(Checkpoint):
         if self._saved:
             self._hand_over()
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Wait for the end of batches again."""
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait for the end of batches again; checkpoints are saved next, which is not to be interrupted."""
         self._wait = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
