@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 # keys that may be typed beside evaluate.fields; saved fields determine the rest
 _FREE = (
     "decode", "evaluate.fields", "evaluate.errors", "evaluate.detail", "evaluate.max_detections", "paths",
-    "device", "task_name", "tags", "optimized_metric", "ckpt_path", "trust",
+    "device", "task_name", "tags", "optimized_metric", "ckpt_path", "trust", "overwrite",
 )  # fmt: skip
 
 
