@@ -146,6 +146,17 @@ def test_every_odd_set_has_a_right_value(odd_sets: Path) -> None:
     assert {path.name for path in odd_sets.iterdir() if path.is_dir()} == {*RIGHT, "my"}
 
 
+@pytest.mark.parametrize(("counted", "ap"), [(20, 0.505), (60, 1.0)])
+def test_all_of_forty_people_count_if_one_asks_for_it(odd_sets: Path, counted: int, ap: float) -> None:
+    from pafpose.tools.oracle.oracle import compute
+    from pafpose.tools.oracle.settings import OracleSettings
+
+    keys = ["data=coco", f"data.root={odd_sets / 'people40'}", "data.num_workers=0"]
+    keys += ["evaluate.input_size=736", f"evaluate.max_detections={counted}"]
+    metrics = compute(pafpose.load_config(keys, name="oracle"), OracleSettings(detail="total"))
+    assert metrics["AP"] == pytest.approx(ap, abs=0.02)
+
+
 # --- the same kinds and their siblings, small enough to be made here
 
 SIZE = (96, 128)  # height, width

@@ -18,7 +18,7 @@ from pafpose.config import plain
 from pafpose.config import settings as read_settings
 from pafpose.errors import PafposeError
 from pafpose.metrics.breakdown import CROWD_LEVELS, ap_by_crowd, ap_by_keypoint
-from pafpose.metrics.coco_ap import coco_ap
+from pafpose.metrics.coco_ap import MAX_DETECTIONS, coco_ap
 from pafpose.runtime.files import write_json
 from pafpose.runtime.log import quiet_known_warnings
 from pafpose.skeleton import Skeleton
@@ -73,7 +73,8 @@ def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
         settings=settings,
         seed=data.seed,
     )
-    metrics = measure(result, truth, data.skeleton, detail=settings.detail)
+    counted = cfg.evaluate.max_detections
+    metrics = measure(result, truth, data.skeleton, detail=settings.detail, max_detections=counted)
     return metrics | {
         "photos": float(len(photos)),
         "people": float(sum(len(photo.keypoints) for photo in photos)),
@@ -81,14 +82,19 @@ def compute(cfg: DictConfig, settings: OracleSettings) -> dict[str, float]:
 
 
 def measure(
-    result: OracleResult, truth: Mapping[str, Any], skeleton: Skeleton, *, detail: str = "full"
+    result: OracleResult,
+    truth: Mapping[str, Any],
+    skeleton: Skeleton,
+    *,
+    detail: str = "full",
+    max_detections: int = MAX_DETECTIONS,
 ) -> dict[str, float]:
     """Return the metrics of the decoded fields and of the bounds; for ``detail`` see ``OracleSettings``."""
-    metrics = coco_ap(result.decoded, truth, skeleton)
+    metrics = coco_ap(result.decoded, truth, skeleton, max_detections=max_detections)
     if detail == "total":
         return metrics
     for bound, detections in result.bounds.items():
-        scores = coco_ap(detections, truth, skeleton)
+        scores = coco_ap(detections, truth, skeleton, max_detections=max_detections)
         metrics |= {f"{key}_{bound}": scores[key] for key in COLUMNS}
     steps = [1.0, *(metrics[f"AP_{bound}"] for bound in BOUNDS), metrics["AP"]]
     lost = (a - b for a, b in pairwise(steps))
