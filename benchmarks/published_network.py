@@ -5,7 +5,7 @@
 NETWORK is a folder with ``realnet.py``. Its ``Network()`` maps a BGR picture ``(1, 3, H, W)``, 0 to 255, to
 19 heatmaps and 38 fields of stride 8 in OpenPose's order; ``ORDER`` is the place of coco18's keypoints there.
 ``evaluate.flip`` and ``evaluate.scales`` average views as for any network. OUT becomes a folder of saved
-fields.
+fields; a second run into it, for another split, adds its photos.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pafpose.data.batch import Batch
 from pafpose.data.photos.images import load_image
 from pafpose.fields import Fields
 from pafpose.geometry import resize
-from pafpose.inference.saved_fields import finish_saving, save_photos
+from pafpose.inference.saved_fields import TRUTH, SavedFields, finish_saving, save_photos
 from pafpose.inference.settings import EvaluateSettings
 from pafpose.inference.views import predict_fields
 from pafpose.runtime.log import quiet_known_warnings
@@ -87,8 +87,12 @@ def save_fields(folder: Path, out: Path, overrides: Sequence[str]) -> tuple[int,
         )
         seconds += time.process_time() - started
         save_photos(out, _batch(inputs, image["id"], matrix), fields, stride=STRIDE)
+    count = len(truth["images"])
+    if (out / TRUTH).is_file():
+        before = SavedFields(out).ground_truth
+        truth |= {key: before[key] + truth[key] for key in ("images", "annotations")}
     finish_saving(out, plain(cfg), truth)
-    return len(truth["images"]), seconds
+    return count, seconds
 
 
 def _batch(inputs: Tensor, image_id: int, matrix: np.ndarray) -> Batch:
