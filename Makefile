@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-all soak lint mutants setup pictures
+.PHONY: help demo test test-all soak lint audit mutants setup pictures
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,12 @@ lint: $(VENV)/installed ## ruff, mypy and import-linter
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
+
+audit: $(VENV)/installed ## look up known vulnerabilities of everything that is installed
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/packages.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps -r $(VENV)/packages.txt || { \
+	  echo "Not clean: see above. 'could not be audited' means that the advisory service did not answer."; exit 1; }
 
 # The nearest tests of each file that make mutants changes, by the name of its module
 tests_of_geometry = tests/test_geometry.py
