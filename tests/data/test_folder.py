@@ -26,7 +26,7 @@ def test_setup_raises_when_the_root_is_missing(tmp_path, make_data):
         "train2017/",
         "val2017/",
         "annotations/person_keypoints_val2017.json",
-        "python scripts/train.py",
+        "pafpose train",
     ):
         assert part in message
 

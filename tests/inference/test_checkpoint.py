@@ -102,10 +102,9 @@ def test_foreign_code_needs_trust(checkpoint: Path, tmp_path: Path, part: str) -
     for load in (load_network, pafpose.load):
         with pytest.raises(PafposeError, match=r"os\.getcwd.*trust=True"):
             load(tmp_path / "evil.ckpt")
-    with pytest.raises(TypeError):  # called, with arguments that it does not know
-        load_network(tmp_path / "evil.ckpt", trust=True)
-    with pytest.raises(TypeError):
-        pafpose.load(tmp_path / "evil.ckpt", trust=True)
+    for load in (load_network, pafpose.load):  # called, with arguments that it does not know
+        with pytest.raises(PafposeError, match=r"TypeError: posix\.getcwd\(\)"):
+            load(tmp_path / "evil.ckpt", trust=True)
 
 
 @pytest.mark.parametrize("content", [b"hello", {"state_dict": {}}, {"hyper_parameters": {"config": {}}}])

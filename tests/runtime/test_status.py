@@ -76,7 +76,7 @@ def test_a_finished_run_with_other_choices_is_never_overwritten(tmp_path: Path, 
         finished_value(cfg, tmp_path)
 
 
-def test_going_on_needs_a_killed_run_of_the_same_choices_and_its_checkpoint(tmp_path: Path, cfg) -> None:
+def test_going_on_needs_an_unfinished_run_of_the_same_choices_and_its_checkpoint(tmp_path: Path, cfg) -> None:
     write_status(tmp_path, "running", digest=digest(cfg))
     assert not unfinished_checkpoint(cfg, tmp_path)
     (tmp_path / "checkpoints").mkdir()
@@ -84,7 +84,9 @@ def test_going_on_needs_a_killed_run_of_the_same_choices_and_its_checkpoint(tmp_
     assert unfinished_checkpoint(cfg, tmp_path)
     chosen = OmegaConf.merge(cfg, {"ckpt_path": "mine.ckpt"})
     assert not unfinished_checkpoint(chosen, tmp_path)
-    write_status(tmp_path, "failed", error="nan")
+    write_status(tmp_path, "failed", error="nan", digest=digest(cfg))
+    assert unfinished_checkpoint(cfg, tmp_path)
+    write_status(tmp_path, "done", digest=digest(cfg))
     assert not unfinished_checkpoint(cfg, tmp_path)
     cfg.paf.width = 4
     write_status(tmp_path, "running", digest="other")

@@ -165,7 +165,7 @@ def test_a_missing_file_and_wrong_keys_are_explained(tmp_path):
 def test_the_config_has_the_papers_input_and_takes_recipes():
     cfg = load_config(name="oracle")
     assert (cfg.task_name, cfg.evaluate.input_size, cfg.head.stride) == ("oracle", 368, 8)
-    assert load_config(["recipe=synthetic"], name="oracle").evaluate.input_size == 256
+    assert load_config(["recipe=synthetic"], name="oracle").evaluate.input_size == 288
 
 
 def test_pieces_of_a_person(coco18):
