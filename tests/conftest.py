@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,9 @@ from pafpose.skeleton import Skeleton
 from pafpose.viz.sheets import save_picture
 
 ROOT = Path(__file__).resolve().parent.parent
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in background jobs of a shell; tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def skeleton_config(name: str) -> dict:

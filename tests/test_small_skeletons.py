@@ -105,6 +105,7 @@ def annotation(xy: np.ndarray) -> dict:
     }
 
 
+@pytest.mark.slow
 def test_trains_and_evaluates(cfg: dict, body: Body, tmp_path: Path) -> None:
     metrics = pafpose.train(cfg)
     assert 0 <= metrics["AP"] <= 1

@@ -65,6 +65,7 @@ def test_a_multirun_becomes_one_table(tmp_path):
     assert text[2] == "| openpose | bbox | rigid | 0.500 | 0.600 | 0.700 | **0.800** |"
 
 
+@pytest.mark.slow
 def test_the_choices_of_every_table_compose():
     for grid in benchmark.GRIDS.values():
         load_config([f"{key}={values[-1]}" for key, values in grid.items()], name="oracle")

@@ -27,6 +27,7 @@ def options(group: str) -> list[str]:
 EXPERIMENTS = options("experiment")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [*GROUPS, "experiment", "debug", "paths"])
 def test_every_option_composes_and_resolves(group: str) -> None:
     assert options(group)
@@ -59,6 +60,7 @@ def alone(group: str, option: str) -> object:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_groups_on_the_command_line_beat_the_recipe(experiment: str) -> None:
     """All groups named at once, the first and the last option of each."""
@@ -79,6 +81,7 @@ def test_the_default_recipe_has_the_papers_targets_and_completes_people() -> Non
     assert cfg.decode.complete > 0
 
 
+@pytest.mark.slow
 def test_keys_that_always_exist() -> None:
     for option in options("trainer"):
         trainer = pafpose.load_config([f"trainer={option}"]).trainer
