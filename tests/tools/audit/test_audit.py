@@ -288,11 +288,15 @@ def test_the_scripts_exit_status(clean: Path, tmp_path: Path) -> None:
         sys.executable,
         str(ROOT / "scripts" / "check_data.py"),
         "data=coco",
-        f"hydra.run.dir={tmp_path}",
     ]
-    done = subprocess.run([*script, f"data.root={clean}"], capture_output=True, text=True, check=False)
+
+    def check(root: Path, name: str) -> subprocess.CompletedProcess[str]:
+        words = (f"data.root={root}", f"hydra.run.dir={tmp_path / name}")
+        return subprocess.run([*script, *words], capture_output=True, text=True, check=False)
+
+    done = check(clean, "first")
     assert done.returncode == 0 and "clean" in done.stdout, done.stderr
-    done = subprocess.run([*script, f"data.root={tmp_path}"], capture_output=True, text=True, check=False)
+    done = check(tmp_path, "second")
     assert done.returncode == 1 and "Traceback" not in done.stderr and "2 problems" in done.stdout
 
 
