@@ -72,6 +72,13 @@ def test_network(background: str, channels: int, head: str, stride: int, coarse:
     assert last.pafs.shape == (1, 34, 64 // stride, 64 // stride)
 
 
+def test_nobody_needs_more_keypoints_than_the_skeleton_has() -> None:
+    config = load_config(["skeleton=toy5", "mask.min_keypoints=9", "decode.min_keypoints=9"])
+    assert factory.build_targets(config).mask.min_keypoints == 5
+    assert factory.build_datamodule(config).mask.min_keypoints == 5
+    assert factory.build_decoder(config).settings.min_keypoints == 5
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_memory_format(wanted: bool) -> None:
     words = ["backbone=tiny", "head=single", f"channels_last={str(wanted).lower()}"]

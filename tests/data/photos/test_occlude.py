@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from pafpose.data.photos.augment import AugmentSettings
+from pafpose.data.photos.occlude import PatchAugmentation
 from tests.data.coco_files import person, six_points, write_noise_people, write_split
 
 
@@ -48,3 +52,15 @@ def test_occluding_patches_lie_on_the_main_person(tmp_path, make_crops, main):
     dataset = make_crops(tmp_path, {"occlusion": occlusion, "crop": 512, "target_dist": 0.2})
     hidden = sum((dataset[main, seed].keypoints[..., 2] == 1).sum(1) for seed in range(10))
     assert hidden[main] > 10 and hidden[1 - main] == 0
+
+
+@pytest.mark.parametrize(
+    ("x", "covered"), [(9.5, [10, 11]), (9.4, [10, 11]), (9.6, [10, 11]), (10.2, [11, 12])]
+)
+def test_a_patch_covers_the_pixels_whose_centres_are_in_its_box(x, covered):
+    """A box from 9.5 to 11.5 is that of the pixels 10 and 11."""
+    crop = SimpleNamespace(image=np.zeros((20, 20, 3), np.uint8), cover=lambda mask: None)
+    patches = PatchAugmentation(SimpleNamespace(without_people=list), AugmentSettings(), pytest.fail)
+    patches._cover(crop, (x, x, 2, 2), "grey", np.random.default_rng(0))
+    assert np.flatnonzero(crop.image.any((0, 2))).tolist() == covered
+    assert np.flatnonzero(crop.image.any((1, 2))).tolist() == covered
