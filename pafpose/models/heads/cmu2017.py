@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
+from pafpose.models.field_channels import Block, FieldChannelsOf, gives, sees
 from pafpose.models.initialisation import gaussian, initialise_head
 from pafpose.models.layers import conv
 
@@ -47,6 +48,7 @@ class CMU2017(nn.Module):
         if stages < 1:
             raise PafposeError(f"head.stages={stages}: must be at least 1")
         self.stride = int(stride)
+        self.num_heatmaps, self.num_pafs = num_heatmaps, num_pafs
         outputs = (num_heatmaps, num_pafs)
         self.initial = TwoBranches(*(_first_branch(in_channels, n, norm=norm) for n in outputs))
         wide = in_channels + sum(outputs)
@@ -70,6 +72,17 @@ class CMU2017(nn.Module):
             before = stages[-1]
             stages.append(refinement(torch.cat([before.pafs, before.heatmaps, features], 1)))
         return stages
+
+    def field_channels(self) -> FieldChannelsOf:
+        """Return where parameters have channels of fields (``pafpose.models.field_channels``)."""
+        found: FieldChannelsOf = {}
+        fields: tuple[Block, Block] = ("pafs", self.num_pafs), ("heatmaps", self.num_heatmaps)
+        for field in fields:
+            found |= gives(f"initial.{field[0]}.4", field)
+            for i in range(len(self.refinements)):
+                found |= sees(f"refinements.{i}.{field[0]}.0.0", *fields)
+                found |= gives(f"refinements.{i}.{field[0]}.6", field)
+        return found
 
 
 def _first_branch(in_channels: int, out_channels: int, *, norm: bool) -> nn.Sequential:

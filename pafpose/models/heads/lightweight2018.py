@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
+from pafpose.models.field_channels import Block, FieldChannelsOf, gives, sees
 from pafpose.models.initialisation import initialise_head
 from pafpose.models.layers import conv
 
@@ -82,6 +83,7 @@ class Lightweight2018(nn.Module):
         if refinements < 0:
             raise PafposeError(f"head.refinements={refinements}: must be 0 or more")
         self.stride = int(stride)
+        self.channels, self.num_heatmaps, self.num_pafs = channels, num_heatmaps, num_pafs
         outputs = (num_heatmaps, num_pafs)
         self.reduce = Reduce(in_channels, channels)
         trunk = nn.Sequential(*(conv(channels, channels) for _ in range(3)))
@@ -109,6 +111,18 @@ class Lightweight2018(nn.Module):
             before = stages[-1]
             stages.append(refinement(torch.cat([features, before.heatmaps, before.pafs], 1)))
         return stages
+
+    def field_channels(self) -> FieldChannelsOf:
+        """Return where parameters have channels of fields (``pafpose.models.field_channels``)."""
+        heatmaps: Block = ("heatmaps", self.num_heatmaps)
+        pafs: Block = ("pafs", self.num_pafs)
+        refinements = [f"refinements.{i}" for i in range(len(self.refinements))]
+        found: FieldChannelsOf = {}
+        for stage in ("initial", *refinements):
+            found |= gives(f"{stage}.heatmaps.1", heatmaps) | gives(f"{stage}.pafs.1", pafs)
+        for stage in refinements:
+            found |= sees(f"{stage}.trunk.0.initial.0", ("features", self.channels), heatmaps, pafs)
+        return found
 
 
 def _refining_trunk(in_channels: int, channels: int) -> nn.Sequential:

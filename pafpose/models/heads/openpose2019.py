@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
+from pafpose.models.field_channels import Block, FieldChannelsOf, gives, sees
 from pafpose.models.initialisation import initialise_head, xavier
 from pafpose.models.layers import conv
 
@@ -52,7 +53,8 @@ class OpenPose2019(nn.Module):
         for key, value in (("paf_stages", paf_stages), ("heatmap_stages", heatmap_stages)):
             if value < 1:
                 raise PafposeError(f"head.{key}={value}: must be at least 1")
-        self.stride, self.paf_stages = int(stride), int(paf_stages)
+        self.stride = int(stride)
+        self.in_channels, self.num_heatmaps, self.num_pafs = in_channels, num_heatmaps, num_pafs
 
         def stage(inputs: int, outputs: int, first: bool) -> nn.Sequential:
             return _stage(
@@ -63,7 +65,9 @@ class OpenPose2019(nn.Module):
         wide = in_channels + num_pafs
         heatmaps = [stage(wide + num_heatmaps * (i > 0), num_heatmaps, i == 0) for i in range(heatmap_stages)]
         self.initial = pafs[0]
-        self.refinements = nn.ModuleList([*pafs[1:], *heatmaps])
+        self.refinements = nn.ModuleDict(
+            {"pafs": nn.ModuleList(pafs[1:]), "heatmaps": nn.ModuleList(heatmaps)}
+        )
         initialise_head(
             self,
             init,
@@ -77,18 +81,30 @@ class OpenPose2019(nn.Module):
         """(B, in_channels, h, w) -> fields of PAF stages, then of heatmap stages; the last has both."""
         pafs = self.initial(features)
         stages = [Fields(None, pafs)]
-        refinements = list(self.refinements)
-        for refinement in refinements[: self.paf_stages - 1]:
+        for refinement in self.refinements["pafs"].children():
             pafs = refinement(torch.cat([features, pafs], 1))
             stages.append(Fields(None, pafs))
         context = torch.cat([features, pafs], 1)
         x = context
-        for refinement in refinements[self.paf_stages - 1 :]:
+        for refinement in self.refinements["heatmaps"].children():
             heatmaps = refinement(x)
             stages.append(Fields(heatmaps, None))
             x = torch.cat([context, heatmaps], 1)
         stages[-1] = Fields(stages[-1].heatmaps, pafs)
         return stages
+
+    def field_channels(self) -> FieldChannelsOf:
+        """Return where parameters have channels of fields (``pafpose.models.field_channels``)."""
+        features: Block = ("features", self.in_channels)
+        pafs: Block = ("pafs", self.num_pafs)
+        heatmaps: Block = ("heatmaps", self.num_heatmaps)
+        found = gives("initial.6", pafs)
+        for kind, field in (("pafs", pafs), ("heatmaps", heatmaps)):
+            for i, _ in enumerate(self.refinements[kind].children()):
+                stage = f"refinements.{kind}.{i}"
+                before = [heatmaps] if kind == "heatmaps" and i else []
+                found |= sees(f"{stage}.0.layers.0.0", features, pafs, *before) | gives(f"{stage}.6", field)
+        return found
 
 
 def _stage(inputs: int, outputs: int, *, width: int, hidden: int, act: str) -> nn.Sequential:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
+from pafpose.models.field_channels import Block, FieldChannelsOf, gives, sees
 from pafpose.models.initialisation import empty_scene
 from pafpose.models.layers import Residual, conv
 
@@ -54,8 +55,8 @@ class SingleHead(nn.Module):
         super().__init__()
         if stages < 1:
             raise PafposeError(f"head.stages={stages}: must be at least 1")
-        self.stride, self.num_heatmaps, self.num_pafs = int(stride), num_heatmaps, num_pafs
-        self.shuffle = int(shuffle)
+        self.stride, self.shuffle = int(stride), int(shuffle)
+        self.in_channels, self.num_heatmaps, self.num_pafs = in_channels, num_heatmaps, num_pafs
         cells = self.shuffle**2  # predicted in each feature cell
         fields = (num_heatmaps + num_pafs) * cells
         last_heatmap = range((num_heatmaps - 1) * cells, num_heatmaps * cells)
@@ -77,6 +78,17 @@ class SingleHead(nn.Module):
             features, fields = refinement(torch.cat([features, fields], 1))
             stages.append(self._split(fields))
         return stages
+
+    def field_channels(self) -> FieldChannelsOf:
+        """Return where parameters have channels of fields (``pafpose.models.field_channels``)."""
+        fields: tuple[Block, Block] = ("heatmaps", self.num_heatmaps), ("pafs", self.num_pafs)
+        features: Block = ("features", self.in_channels)
+        cells = self.shuffle**2
+        found = gives("initial.output", *fields, cells=cells)
+        for i in range(len(self.refinements)):
+            found |= sees(f"refinements.{i}.merge.0", features, *fields, cells=cells)
+            found |= gives(f"refinements.{i}.output", *fields, cells=cells)
+        return found
 
     def _split(self, fields: Tensor) -> Fields:
         fields = F.pixel_shuffle(fields, self.shuffle) if self.shuffle > 1 else fields

@@ -113,10 +113,10 @@ def _openpose_body25(_: int) -> Iterator[Layer]:
     alone, pafs = ("features",), ("features", "pafs")
     yield from _dense_stage("head.initial", "stage0_L2", "pafs", alone, alone)
     for n in range(3):
-        yield from _dense_stage(f"head.refinements.{n}", f"stage{n + 1}_L2", "pafs", pafs, pafs)
-    yield from _dense_stage("head.refinements.3", "stage0_L1", "heatmaps", pafs, pafs)
+        yield from _dense_stage(f"head.refinements.pafs.{n}", f"stage{n + 1}_L2", "pafs", pafs, pafs)
+    yield from _dense_stage("head.refinements.heatmaps.0", "stage0_L1", "heatmaps", pafs, pafs)
     sees, wants = ("features", "heatmaps", "pafs"), ("features", "pafs", "heatmaps")
-    yield from _dense_stage("head.refinements.4", "stage1_L1", "heatmaps", sees, wants)
+    yield from _dense_stage("head.refinements.heatmaps.1", "stage1_L1", "heatmaps", sees, wants)
 
 
 def _dense_stage(
