@@ -17,6 +17,7 @@ from pafpose.config import settings as read_settings
 from pafpose.decode import Decoder
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
+from pafpose.inference.format_version import check_format
 from pafpose.inference.settings import EvaluateSettings
 from pafpose.inference.trust import forget_paths, refuse_code
 from pafpose.inference.views import predict_fields
@@ -74,11 +75,13 @@ class TrainedNetwork:
         )
 
 
-def find_checkpoint(path: str | Path, *, prefer: Sequence[str] = ("best", "last")) -> Path:
+def find_checkpoint(
+    path: str | Path, *, prefer: Sequence[str] = ("best", "last"), key: str = "ckpt_path"
+) -> Path:
     """Return the checkpoint at ``path``: the file itself, or the first of ``prefer`` in a run folder.
 
     Damaged files in a run folder are passed over, which is logged; when all of ``prefer`` are, the newest of
-    the other checkpoints counts.
+    the other checkpoints counts. Errors name the config ``key`` that the path came from.
     """
     path = Path(str(path))  # a run called 1 comes as a number
     if path.is_file():
@@ -92,7 +95,7 @@ def find_checkpoint(path: str | Path, *, prefer: Sequence[str] = ("best", "last"
                 log.warning("%s is damaged; taking %s instead", files[0], file)
             return file
     raise PafposeError(
-        f"ckpt_path={path}: {'every checkpoint in it is damaged' if files else 'no such checkpoint'}; give a "
+        f"{key}={path}: {'every checkpoint in it is damaged' if files else 'no such checkpoint'}; give a "
         ".ckpt file or a run folder that holds checkpoints/best.ckpt (training makes one)"
     )
 
@@ -116,25 +119,16 @@ def load_network(
     device: str | torch.device = "cpu",
     trust: bool = False,
     config: dict[str, Any] | None = None,
+    key: str = "ckpt_path",
 ) -> TrainedNetwork:
     """Load a checkpoint file, or the best checkpoint of a run folder, in evaluation mode.
 
     Without ``trust=True``, which lets a checkpoint run code of its choice, it may only hold what
-    :func:`refuse_code` allows. A ``config`` of the caller's takes the place of the checkpoint's own.
+    :func:`refuse_code` allows. A ``config`` of the caller's takes the place of the checkpoint's own. Errors
+    name the config ``key`` that the path came from.
     """
-    path = find_checkpoint(path)
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        stored = checkpoint["hyper_parameters"]["config"]
-        state = dict(checkpoint["state_dict"])
-        groups = ("backbone", "head", "skeleton", "data")
-        if not isinstance(stored, dict) or not all(isinstance(stored.get(key), dict) for key in groups):
-            raise TypeError("its config is incomplete")
-    except Exception as error:
-        raise PafposeError(
-            f"{path}: not a pafpose checkpoint ({type(error).__name__}: {error}); give one that "
-            "scripts/train.py wrote"
-        ) from error
+    path = find_checkpoint(path, key=key)
+    stored, state = _read(path)
     if config is None:
         config = stored
         if not trust:
@@ -152,6 +146,25 @@ def load_network(
             f"({str(error).splitlines()[1].strip()[:120]} ...)"
         ) from error
     return TrainedNetwork(network.to(device).eval(), config)
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the config and the weights in a checkpoint file; neither is trusted yet."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        parameters, state = dict(content["hyper_parameters"]), dict(content["state_dict"])
+        config = parameters["config"]
+    except Exception as error:
+        raise _not_ours(file, f"{type(error).__name__}: {error}") from error
+    check_format(parameters.get("format_version"), file)
+    groups = ("backbone", "head", "skeleton", "data")
+    if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in groups):
+        raise _not_ours(file, "its config is incomplete")
+    return config, state
+
+
+def _not_ours(file: Path, reason: str) -> PafposeError:
+    return PafposeError(f"{file}: not a pafpose checkpoint ({reason}); give one that scripts/train.py wrote")
 
 
 def _build_network(config: dict[str, Any], path: Path) -> PoseNetwork:

@@ -16,6 +16,7 @@ from pafpose.data.batch import Batch
 from pafpose.data.datamodule import PoseDataModule
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields, Targets
+from pafpose.inference.format_version import FORMAT_VERSION
 from pafpose.inference.people import record_people
 from pafpose.losses import Loss
 from pafpose.metrics import KeypointAP
@@ -28,13 +29,13 @@ class PoseModule(LightningModule):
     """Train a network on rendered targets; validate it by its loss and by the COCO AP of the people it finds.
 
     ``config`` is a plain dict (``pafpose.config.plain(cfg)``). The module is built from it alone, and a
-    checkpoint holds nothing else beside tensors.
+    checkpoint holds nothing else beside tensors and the format version.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         self.config = config
-        self.save_hyperparameters({"config": config}, logger=False)
+        self.save_hyperparameters({"config": config, "format_version": FORMAT_VERSION}, logger=False)
         self.skeleton = factory.build_skeleton(config)
         self.network = factory.build_network(config)
         self.targets = factory.build_targets(config)

@@ -20,6 +20,7 @@ from pafpose.data.datamodule import PoseDataModule
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import find_checkpoint, load_network
 from pafpose.inference.evaluate import evaluate_trained
+from pafpose.inference.format_version import check_format
 from pafpose.inference.score_table import print_table
 from pafpose.metrics import score_text
 from pafpose.runtime.files import write_json, write_whole
@@ -117,6 +118,7 @@ def find_resumable(path: str) -> tuple[Path, int]:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
         raise PafposeError(f"{file}: not a checkpoint of scripts/train.py ({error})") from error
+    check_format(content.get("hyper_parameters", {}).get("format_version"), file)
     if "optimizer_states" not in content:
         raise PafposeError(
             f"{file} holds weights without the state of training, as converted checkpoints do. evaluate.py "

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from pafpose import factory
 from pafpose.config import load_config, plain
 from pafpose.errors import PafposeError
+from pafpose.inference.format_version import FORMAT_VERSION
 from pafpose.models.summary import describe, summarise
 from pafpose.tools.convert import LAYOUTS, convert_weights, guess_layout, read_weights
 from pafpose.tools.convert.convert import count_stages
@@ -22,7 +23,7 @@ def convert(cfg: DictConfig) -> Path:
     """Convert the weights in ``cfg.source``; return the path of the checkpoint, in the run folder.
 
     Like a checkpoint of training, it holds tensors and a plain config (skeleton, network, normalisation,
-    decode preset). It has no optimiser state, so training cannot resume from it.
+    decode preset). It has no optimiser state: training starts from it with ``weights=``, but cannot resume.
     """
     if not cfg.source:
         raise PafposeError("source is missing: name a file of weights, such as source=body_pose_model.pth")
@@ -51,10 +52,9 @@ def convert(cfg: DictConfig) -> Path:
     network.load_state_dict(state)
     path = Path(cfg.paths.output_dir, "checkpoints", "best.ckpt")
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        {"state_dict": {f"network.{k}": v for k, v in state.items()}, "hyper_parameters": {"config": config}},
-        path.with_suffix(".part"),
-    )
+    tensors = {f"network.{name}": value for name, value in state.items()}
+    parameters = {"config": config, "format_version": FORMAT_VERSION}
+    torch.save({"state_dict": tensors, "hyper_parameters": parameters}, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
     log.info("%s: all %d tensors converted", layout.title, len(weights))
     log.info("%s", describe(summarise(network)))
