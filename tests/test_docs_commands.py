@@ -141,7 +141,7 @@ def _small(script: str, rest: list[str]) -> list[str]:
             "data.generator_workers=1",
             "sheet=2",
         ]
-    elif script == "predict":
+    elif script in ("predict", "export"):
         small = []
     elif script in ("evaluate", "check_data"):
         small = [] if script == "evaluate" else ["check.files=false"]

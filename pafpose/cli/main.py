@@ -11,7 +11,7 @@ import pafpose
 
 COMMANDS = (
     "train", "evaluate", "predict", "visualize", "oracle", "report", "check-data", "make-synthetic",
-    "convert",
+    "convert", "export",
 )  # fmt: skip
 _RUNNING = "PAFPOSE_COMMAND"  # for the other ranks of a run, which Lightning starts without its sub-command
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from pafpose.config import settings as read_settings
 from pafpose.decode import Decoder
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
+from pafpose.inference.exported_folder import is_exported_folder, read_folder
 from pafpose.inference.format_version import check_format
 from pafpose.inference.settings import EvaluateSettings
 from pafpose.inference.trust import forget_paths, refuse_code
@@ -25,6 +26,14 @@ from pafpose.models import PoseNetwork
 from pafpose.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
+
+
+class StoredWeights(NamedTuple):
+    """What a file says about a network, and its tensors; neither is trusted."""
+
+    config: dict[str, Any]
+    state: dict[str, Tensor]  # by their names in ``PoseNetwork``
+    source: Path  # the file or folder, for messages
 
 
 @dataclass(frozen=True)
@@ -121,31 +130,59 @@ def load_network(
     config: dict[str, Any] | None = None,
     key: str = "ckpt_path",
 ) -> TrainedNetwork:
-    """Load a checkpoint file, or the best checkpoint of a run folder, in evaluation mode.
+    """Load a network in evaluation mode from a file or folder that ``read_weights`` can read.
 
-    Without ``trust=True``, which lets a checkpoint run code of its choice, it may only hold what
-    :func:`refuse_code` allows. A ``config`` of the caller's takes the place of the checkpoint's own. Errors
-    name the config ``key`` that the path came from.
+    Without ``trust=True``, which lets the file run code of its choice, it may only hold what
+    :func:`refuse_code` allows. A ``config`` of the caller's takes the place of the file's own. Errors name
+    the config ``key`` that the path came from.
     """
-    path = find_checkpoint(path, key=key)
-    stored, state = _read(path)
+    stored = read_weights(path, key=key)
     if config is None:
-        config = stored
+        config = stored.config
         if not trust:
-            refuse_code(config, path)
+            refuse_code(config, stored.source)
             forget_paths(config)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
-    network = _build_network(config, path)
+    network = _build_network(config, stored.source)
     try:
-        network.load_state_dict({str(key).removeprefix("network."): value for key, value in state.items()})
+        network.load_state_dict(stored.state)
     except RuntimeError as error:
         raise PafposeError(
-            f"{path}: its weights do not fit the network that its config describes, so it was written by "
-            "another version of pafpose; use that version, or train again "
+            f"{stored.source}: its weights do not fit the network that its config describes, so it was "
+            "written by another version of pafpose; use that version, or train again "
             f"({str(error).splitlines()[1].strip()[:120]} ...)"
         ) from error
-    return TrainedNetwork(network.to(device).eval(), config)
+    return _complete(TrainedNetwork(network.to(device).eval(), config), stored.source)
+
+
+def _complete(trained: TrainedNetwork, source: Path) -> TrainedNetwork:
+    """Return a network that has all it needs; raise ``PafposeError`` if its config lacks something."""
+    try:
+        _ = trained.skeleton, trained.decoder, trained.settings, trained.config["precision"]
+    except PafposeError as error:
+        raise PafposeError(f"{source}: {error}") from error
+    except Exception as error:  # whatever the values of a damaged config make of it
+        raise PafposeError(
+            f"{source}: its config is damaged or that of another version of pafpose "
+            f"({type(error).__name__}: {error}); use that version, or train or export again"
+        ) from error
+    return trained
+
+
+def read_weights(path: str | Path, *, key: str = "ckpt_path") -> StoredWeights:
+    """Read a checkpoint file, the best checkpoint of a run folder, or an exported folder.
+
+    Neither the config nor the tensors are trusted. Raises ``PafposeError`` for other files; ``key`` is the
+    config key that ``path`` came from.
+    """
+    folder = Path(str(path))
+    if is_exported_folder(folder):
+        return StoredWeights(*read_folder(folder), source=folder)
+    file = find_checkpoint(path, key=key)
+    config, state = _read(file)
+    state = {str(name).removeprefix("network."): value for name, value in state.items()}
+    return StoredWeights(config, state, source=file)
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

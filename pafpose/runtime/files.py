@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,26 @@ def write_whole(path: Path) -> Iterator[IO[bytes]]:
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def write_whole_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside ``path`` to be filled; it takes the name ``path``, and its place, in the end.
+
+    The files in it must be on the disk by then: write them with ``write_whole``.
+    """
+    part = path.with_name(f"{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir()
+        yield part
+        if path.exists():
+            shutil.rmtree(path)
+        part.rename(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
         raise
     _sync_folder(path.parent)
 

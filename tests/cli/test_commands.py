@@ -22,6 +22,7 @@ from tests.conftest import ROOT
 TOOLS = {  # command: what does its work
     "check_data": "pafpose.tools.audit.check_data.check_data",
     "convert": "pafpose.tools.convert.checkpoint.convert",
+    "export": "pafpose.tools.export.export.export",
     "evaluate": "pafpose.tools.evaluate.evaluate",
     "make_synthetic": "pafpose.tools.make_synthetic.make_synthetic",
     "oracle": "pafpose.tools.oracle.oracle.oracle",

@@ -1,0 +1,1 @@
+"""Export a trained network: an ONNX file, or a folder in Hugging Face's layout."""
