@@ -30,13 +30,12 @@ from pafpose.errors import PafposeError
 
 FILL = 128  # grey of everything beyond the photo, as in the original training code
 
-_REDUCED = {  # cv2 has these flags with a BGR bit set, which would win over IMREAD_COLOR_RGB
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+_COLOUR = {  # by how many times smaller
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-_GREY = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # by EXIF orientation: from stored to upright
     1: lambda image: image,
     2: lambda image: image[:, ::-1],
@@ -72,7 +71,7 @@ def read_photo(photo: PhotoFile, *, scale: float = 1.0) -> tuple[np.ndarray, np.
     # libjpeg rounds sizes up, so the factor is exact, but the rest of the last block must stay at the end
     exact = not turned or not any(side % factor for side in photo.size)
     if factor > 1 and header.format == "JPEG" and exact:
-        image = _turn(_decode(data, _RGB | _REDUCED[factor], photo.path), header, turned)
+        image = _turn(_decode_colour(data, photo.path, factor), header, turned)
         if image.shape[:2] == (-(-photo.size[0] // factor), -(-photo.size[1] // factor)):
             return image, geometry.resize(1 / factor)
     image = _turn(_decode_rgb(data, header, photo.path), header, turned)
@@ -136,7 +135,7 @@ def small_grey(path: Path, limits: PhotoLimits = DEFAULT_LIMITS) -> tuple[np.nda
     """Return bytes and header of a picture file, and the picture in grey as stored; JPEGs 8 times smaller."""
     data = _read_picture(path, limits)
     header = read_header(path, limits, data=data)
-    flags = _GREY | (_REDUCED[8] if header.format == "JPEG" else 0)
+    flags = cv2.IMREAD_REDUCED_GRAYSCALE_8 if header.format == "JPEG" else cv2.IMREAD_GRAYSCALE
     return data, header, _decode(data, flags, path)
 
 
@@ -161,7 +160,7 @@ def _is_truncated(data: np.ndarray) -> bool:
 
 def _decode(data: np.ndarray, flags: int, path: str | Path) -> np.ndarray:
     try:
-        image = cv2.imdecode(data, flags)
+        image = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise PafposeError(f"{path}: cannot decode the picture ({error.err}); {WAY_OUT}") from error
     if image is None:
@@ -169,9 +168,15 @@ def _decode(data: np.ndarray, flags: int, path: str | Path) -> np.ndarray:
     return image
 
 
+def _decode_colour(data: np.ndarray, path: str | Path, factor: int = 1) -> np.ndarray:
+    """Decode a picture as stored, in RGB; a JPEG can be decoded ``factor`` times smaller."""
+    image = _decode(data, _COLOUR[factor], path)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
 def _decode_rgb(data: np.ndarray, header: Header, path: str | Path) -> np.ndarray:
     """Decode a picture as stored, with grey wherever it is transparent."""
-    image = _decode_on_grey(data, path) if header.transparent else _decode(data, _RGB, path)
+    image = _decode_on_grey(data, path) if header.transparent else _decode_colour(data, path)
     if image.shape[:2] != header.size:
         raise PafposeError(
             f"{path}: a damaged picture: {image.shape[:2]} pixels (height, width), but its header says "
