@@ -36,6 +36,16 @@ class Batch(NamedTuple):
     valid: Tensor  # (B, 2) int64, (height, width)
     original: Tensor  # (B, 2) int64, (height, width)
 
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch with what the network and the targets read on a device; Lightning calls this.
+
+        The rest describes the photos and stays on the host, the only reader. The matrices could not be moved
+        to MPS, which has no float64.
+        """
+        read = {name: getattr(self, name) for name in ("image", "keypoints", "boxes", "ignore")}
+        pinned = device.type == "cuda"
+        return self._replace(**{name: field.to(device, non_blocking=pinned) for name, field in read.items()})
+
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples, padded to the largest picture and the most people; ``image`` is channels last in memory.

@@ -17,12 +17,16 @@ def find_people(
     """Decode the fields of a batch and return the people of every photo in photo pixels, best first.
 
     ``matrices`` (B, 2, 3) map photo pixels to input pixels; ``valid`` (B, 2) is the height and width of the
-    photo's part of the input, in input pixels: nothing is decoded in the padding.
+    photo's part of the input, in input pixels: nothing is decoded in the padding. The people are on the CPU:
+    the way to the photo is computed in float64, which MPS lacks.
     """
     assert fields.heatmaps is not None and fields.pafs is not None  # as in the last stage of every network
     people = decoder.decode_batch(fields.heatmaps.float(), fields.pafs.float(), valid)
     matrices = torch.as_tensor(matrices).cpu()
-    return [to_photo(found, matrix) for found, matrix in zip(people, matrices, strict=True)]
+    return [
+        to_photo(People(found.keypoints.cpu(), found.scores.cpu()), matrix)
+        for found, matrix in zip(people, matrices, strict=True)
+    ]
 
 
 def record_people(

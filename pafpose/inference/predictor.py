@@ -37,8 +37,7 @@ class Predictor:
             as_rgb(photo), input_size=settings.input_size, fit=settings.fit, stride=self.trained.stride
         )
         fields = self.trained.predict_fields(torch.from_numpy(image).permute(2, 0, 1)[None])
-        people = find_people(self.trained.decoder, fields, matrices=matrix[None], valid=np.array([valid]))[0]
-        return People(people.keypoints.cpu(), people.scores.cpu())
+        return find_people(self.trained.decoder, fields, matrices=matrix[None], valid=np.array([valid]))[0]
 
 
 def as_rgb(photo: str | Path | np.ndarray) -> np.ndarray:

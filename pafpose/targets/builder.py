@@ -21,6 +21,7 @@ from pafpose.targets.weights import cell_weights, missing_cells
 
 KERNELS = ("auto", "numba", "torch")
 FIXED_POINT = 2.0**40
+WITHOUT_FLOAT64 = ("mps",)  # types of devices
 
 
 class TargetBuilder(nn.Module):
@@ -235,4 +236,4 @@ class TargetBuilder(nn.Module):
 
 def _real_dtype(device: torch.device) -> torch.dtype:
     """Return the precision to compute in."""
-    return torch.float32 if device.type == "mps" else torch.float64
+    return torch.float32 if device.type in WITHOUT_FLOAT64 else torch.float64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,12 +14,16 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
 import pafpose
 from pafpose.config import plain
 from pafpose.data.batch import Batch
+from pafpose.fields import Fields, People
+from pafpose.inference.people import find_people
 from pafpose.runtime.precision import network_precision
+from pafpose.targets import builder
 from pafpose.training.callbacks import PanelsCallback, Timing, ValidateLastStep
 from pafpose.training.callbacks.progress import ProgressLines
 from pafpose.training.module import PoseModule
@@ -201,3 +206,42 @@ def test_mixed_precision_leaves_targets_and_loss_in_float32(dtype: torch.dtype) 
     assert {t.dtype for t in (*targets, *terms.values())} == {torch.float32}
     plainly = module.render(batch)
     assert all(torch.equal(a, b) for a, b in zip(targets, plainly, strict=True))
+
+
+class NoFloat64(TorchDispatchMode):
+    """Fails when an operation makes a float64 tensor on the device, as MPS does."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor) and tensor.is_meta:
+                assert tensor.dtype != torch.float64, f"{func} makes float64"
+        return out
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_nothing_asks_a_device_for_float64_that_has_none(
+    choice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch's way to the device and the step, with meta in the place of MPS."""
+    monkeypatch.setattr(builder, "WITHOUT_FLOAT64", ("meta",))
+    meta = torch.device("meta")
+    module = PoseModule(plain(pafpose.load_config([*SMALL, *CHOICES[choice]]))).to(meta)
+    optimizer = build_optimizer(module.network, module.config["optimizer"])
+    with NoFloat64():
+        batch = module.transfer_batch_to_device(make_batch(), meta, 0)
+        for _ in range(2):
+            take_step(module, optimizer, batch)
+    assert {batch.image.device, batch.keypoints.device, batch.boxes.device, batch.ignore.device} == {meta}
+    assert batch.matrix.dtype == torch.float64 and batch.matrix.is_cpu
+    with pytest.raises(AssertionError, match="float64"), NoFloat64():
+        make_batch().matrix.to(meta)  # so that the test would notice
+
+
+def test_people_leave_the_device_before_anything_is_float64() -> None:
+    """Nothing can be copied from meta to the host, so the first attempt to do that is the end."""
+    people = People(torch.zeros(1, 18, 3, device="meta"), torch.zeros(1, device="meta"))
+    decoder: Any = SimpleNamespace(decode_batch=lambda *_: [people])
+    fields = Fields(torch.zeros(1, device="meta"), torch.zeros(1, device="meta"))
+    with NoFloat64(), pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        find_people(decoder, fields, matrices=make_batch().matrix[:1], valid=torch.full((1, 2), 64))
