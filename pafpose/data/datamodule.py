@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pafpose.data.loader import ResumableLoader, SeededSampler
 from pafpose.data.photos.augment import AugmentSettings
 from pafpose.data.photos.fit import PhotoFit
 from pafpose.errors import PafposeError
+from pafpose.runtime.cores import usable_cores
 from pafpose.runtime.signals import leave_signals_to_parent
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
@@ -148,4 +148,4 @@ class PoseDataModule(LightningDataModule):
 
 def default_workers() -> int:
     """Return the number of loader processes for this machine: half its cores, at least 1 and at most 8."""
-    return min(8, max(1, len(os.sched_getaffinity(0)) // 2))
+    return min(8, max(1, usable_cores() // 2))

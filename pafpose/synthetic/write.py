@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +18,7 @@ import cv2
 import numpy as np
 
 from pafpose.errors import PafposeError
+from pafpose.runtime.cores import usable_cores
 from pafpose.runtime.files import read_json
 from pafpose.runtime.follow import follow
 from pafpose.runtime.signals import end_with_parent
@@ -75,7 +73,7 @@ def write_dataset(
     folder = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".part", dir=root.parent))
     try:
         folder.chmod(0o755)
-        _fill(folder, settings, skeleton, workers or min(8, _cores()))
+        _fill(folder, settings, skeleton, workers or min(8, usable_cores()))
         marker = {"fingerprint": fingerprint, "settings": asdict(settings), "skeleton": skeleton.name}
         (folder / MARKER).write_text(json.dumps(marker), encoding="utf-8")
         _rename(folder, root, fingerprint)
@@ -106,10 +104,6 @@ def _remove_abandoned(root: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _fill(folder: Path, settings: SyntheticSettings, skeleton: Skeleton, workers: int) -> None:
     start = time.perf_counter()
     sampler = FigureSampler.of(skeleton)
@@ -136,8 +130,7 @@ def _map(write: partial[_Written], pictures: Sequence[tuple[str, int]], workers:
         yield from map(write, pictures)
         return
     cv2.setNumThreads(0)  # OpenCV's pool, once started, would hang the processes forked after it
-    context = get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
         yield from pool.map(write, pictures, chunksize=32)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from pafpose.data.datamodule import PoseDataModule
 from pafpose.data.folder import FolderDataModule
 from pafpose.errors import PafposeError
+from pafpose.runtime.cores import usable_cores
 from pafpose.skeleton import Skeleton
 from pafpose.tools.audit.findings import KINDS, AuditSettings, Finding
 from pafpose.tools.audit.people import audit_people
@@ -95,7 +95,7 @@ def run_audit(data: PoseDataModule, settings: AuditSettings) -> Audit:
         trials[name] = index_split(data, audit.splits[name])
         audit.splits[name].use_frames_of(trials[name].indexed)
         audit.findings += [*found, *audit_people(audit.splits[name], settings.margin)]
-    workers = settings.workers or len(os.sched_getaffinity(0))
+    workers = settings.workers or usable_cores()
     if settings.files:
         audit.findings += audit_photos(audit.splits, workers)
     for name, split in audit.splits.items():
