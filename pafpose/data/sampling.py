@@ -31,7 +31,7 @@ def list_samples(
 ) -> np.ndarray:
     """Return (S, 2) rows of photo and person for every sample; by image, the person is -1.
 
-    A person needs ``min_keypoints`` labelled keypoints, or all of a skeleton that has fewer.
+    A person needs ``min_keypoints`` labelled keypoints and an area of ``min_area`` px^2.
     """
     if sample_by not in SAMPLE_BY:
         raise PafposeError(f"data.sample_by={sample_by!r}: choose {' or '.join(SAMPLE_BY)}")
@@ -39,7 +39,7 @@ def list_samples(
         return np.stack([np.arange(len(index)), np.full(len(index), -1)], -1)
     eligible = (
         ~index.crowd
-        & (count_labelled(index, skeleton.scored) >= min(min_keypoints, len(skeleton.scored)))
+        & (count_labelled(index, skeleton.scored) >= min_keypoints)
         & (index.areas >= min_area)
         & (index.boxes[:, 2:] > 0).all(-1)
     )
@@ -52,7 +52,7 @@ def list_samples(
 
 def why_nobody(index: PoseIndex, skeleton: Skeleton, *, min_keypoints: int, min_area: float) -> str:
     """Return why :func:`list_samples` found nobody: how many people each rule leaves out."""
-    labelled, min_keypoints = count_labelled(index, skeleton.scored), min(min_keypoints, len(skeleton.scored))
+    labelled = count_labelled(index, skeleton.scored)
     rules = (
         (index.crowd, "are crowds (iscrowd=1)"),
         (labelled == 0, "have no labelled keypoint"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -46,8 +45,11 @@ class Decoder:
                 f"decoder: stride={stride}, heatmap_sigma={heatmap_sigma}: both must be above 0; take them "
                 "from head.stride and heatmap.sigma"
             )
-        fewest = min(settings.min_keypoints, skeleton.num_keypoints)  # nobody has more than the skeleton
-        settings = replace(settings, min_keypoints=fewest)
+        if settings.min_keypoints > skeleton.num_keypoints:
+            raise PafposeError(
+                f"decoder: min_keypoints={settings.min_keypoints}: nobody has more than the "
+                f"{skeleton.num_keypoints} keypoints of skeleton {skeleton.name}; lower decode.min_keypoints"
+            )
         self.skeleton, self.settings, self.stride = skeleton, settings, int(stride)
         self.num_heatmaps = skeleton.num_keypoints + int(background)
         self.num_pafs = 2 * skeleton.num_limbs

@@ -328,3 +328,8 @@ def test_work_that_is_still_under_way_on_cuda_is_waited_for(coco18, rng):
             busy = busy @ busy / 4096
         late = [(field.cuda() + 0 * busy[0, 0]) for field in (heat, paf)]
         assert torch.equal(decoder(*late).keypoints.cpu(), expected.keypoints)
+
+
+def test_more_keypoints_than_the_skeleton_has_are_refused(coco18):
+    with pytest.raises(PafposeError, match=r"min_keypoints=19.*18 keypoints.*decode.min_keypoints"):
+        make(coco18, min_keypoints=19)

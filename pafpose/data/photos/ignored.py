@@ -33,14 +33,13 @@ class PersonFlags(NamedTuple):
 def flag_people(index: PoseIndex, skeleton: Skeleton, mask: MaskSettings) -> PersonFlags:
     """Apply ``mask.crowd``, ``mask.unlabelled_people`` and ``mask.small_people`` to every person.
 
-    Crowds are never drawn. A person is small with fewer than ``min_keypoints`` labelled keypoints (all of a
-    skeleton that has fewer), or an area below ``min_area``.
+    Crowds are never drawn. A person is small with fewer than ``min_keypoints`` labelled keypoints or an
+    area below ``min_area``.
     """
     labelled = count_labelled(index, skeleton.scored, occluded=mask.occluded_keypoints)
     person = ~index.crowd
     known = person & (labelled > 0)
-    fewest = min(mask.min_keypoints, len(skeleton.scored))
-    small = known & ((labelled < fewest) | (index.areas < mask.min_area))
+    small = known & ((labelled < mask.min_keypoints) | (index.areas < mask.min_area))
     drawn, ignored = known.copy(), np.zeros_like(known)
     if mask.crowd:
         ignored |= index.crowd
