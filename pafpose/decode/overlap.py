@@ -27,7 +27,7 @@ DOUBT = 3.0  # a peak is odd when it fits this many times worse than the picture
 _ENOUGH = 8  # peaks whose median misfit means something
 _BETTER = 0.5  # two Gaussians must leave less than this share of the error of one, of any width
 _SURE = 0.1  # of the allowed error: below it one Gaussian of the known width is not doubted
-_EXPLAINED = 0.95  # a cell belongs to a peak that gives this share of its value
+_LOG_EXPLAINED = math.log(0.95)  # a cell belongs to a peak that gives this share of its value
 _CELL = np.dtype(  # a cell of a patch that belongs to the peak
     [
         ("x", np.float64),  # from the peak's cell
@@ -50,13 +50,14 @@ def split_peaks(
     ``cells`` ``(N, 2)`` are the rows and columns of the peaks, ``variance`` (cells squared) is that of the
     picture's Gaussians. One or two of these must explain a patch to the rms ``error``, a share of the height.
     """
-    gaps, clear, count = np.empty(len(cells)), np.empty(len(cells)), 0
+    gaps, clear, count = np.zeros(len(cells)), np.empty(len(cells)), 0
     for k in range(len(heatmaps)):
         plane = heatmaps[k]
         for n in range(peaks.starts[k], peaks.starts[k + 1]):
             y, x = cells[n, 0], cells[n, 1]
-            gaps[n] = clear[count] = _misfit(plane, y, x, peaks.points[n], variance)
-            count += int(plane[y, x] >= FAINT)
+            if plane[y, x] >= FAINT:
+                gaps[n] = clear[count] = _misfit(plane, y, x, peaks.points[n], variance)
+                count += 1
     limit = _misfit_limit(clear[:count], error)
     if not np.any(gaps > limit):
         return peaks
@@ -147,8 +148,6 @@ def _explain(
     ``error`` (rms, as a share of the height); 0 when neither one nor two do, or when one of another width
     does better.
     """
-    if plane[y, x] < FAINT:
-        return 0
     cells = _make_patch(plane, y, x, peaks, own, variance)
     member, planes = np.zeros(len(cells), np.int64), np.zeros((2, 3))
     if len(cells) < 3 or not _fit(cells, cells["log"], member, 0, planes[0]):
@@ -175,32 +174,37 @@ def _make_patch(
     for j in range(max(y - _RADIUS, 0), min(y + _RADIUS + 1, plane.shape[0])):
         for i in range(max(x - _RADIUS, 0), min(x + _RADIUS + 1, plane.shape[1])):
             value = np.float64(plane[j, i])
-            if value < FAINT * plane[y, x] or _explained(others, i, j, value, variance):
+            if value < FAINT * plane[y, x]:
+                continue
+            log = math.log(value)
+            if _explained(others, i, j, log, variance):
                 continue
             cell, dx, dy = cells[n], float(i - x), float(j - y)
             cell.x, cell.y, cell.value, cell.square = dx, dy, value, dx * dx + dy * dy
-            cell.log = math.log(value) + cell.square / (2.0 * variance)
+            cell.log = log + cell.square / (2.0 * variance)
             n += 1
     return cells[:n]
 
 
 @njit(inline=True)
 def _neighbours(peaks: np.ndarray, own: int) -> np.ndarray:
-    """Return the peaks whose Gaussians may reach into the patch around one of them."""
+    """Return column, row and log height of the peaks whose Gaussians may reach the patch around one."""
     reach = 3.0 + _RADIUS
-    chosen, n = np.empty(len(peaks), np.int64), 0
+    chosen, n = np.empty((len(peaks), 3)), 0
     for i in range(len(peaks)):
-        chosen[n] = i
-        near = abs(peaks[i, 0] - peaks[own, 0]) < reach and abs(peaks[i, 1] - peaks[own, 1]) < reach
-        n += int(near and i != own)
-    return peaks[chosen[:n]]
+        x, y = peaks[i, 0], peaks[i, 1]
+        if i != own and abs(x - peaks[own, 0]) < reach and abs(y - peaks[own, 1]) < reach:
+            chosen[n, 0], chosen[n, 1], chosen[n, 2] = x, y, math.log(peaks[i, 2])
+            n += 1
+    return chosen[:n]
 
 
 @njit(inline=True)
-def _explained(peaks: np.ndarray, x: int, y: int, value: float, variance: float) -> bool:
-    """Whether one of the peaks explains the value of a cell."""
-    for i in range(len(peaks)):  # noqa: SIM110 - numba has no any() of a generator
-        if _gaussian(peaks[i], x, y, variance) > _EXPLAINED * value:
+def _explained(neighbours: np.ndarray, x: int, y: int, log: float, variance: float) -> bool:
+    """Whether one of the neighbours explains a cell, given the logarithm of its value."""
+    for i in range(len(neighbours)):
+        square = (x - neighbours[i, 0]) ** 2 + (y - neighbours[i, 1]) ** 2
+        if neighbours[i, 2] - square / (2.0 * variance) > log + _LOG_EXPLAINED:
             return True
     return False
 

@@ -109,9 +109,9 @@ def _find_maxima(
             left = low
             for x in range(cols):
                 value, right = plane[y, x], plane[y, min(x + 1, cols - 1)]
-                if value > max(low, left) and value >= right and _is_maximum(plane, y, x):
+                if value > max(low, left) and value >= right and _has_support(plane, y, x, support):
                     cells[count, 0], cells[count, 1] = y, x
-                    count += int(value >= _CLEAR or _mean_beside(plane, y, x) >= support * value)
+                    count += int(_is_maximum(plane, y, x))
                 left = value
         if count - starts[k] > max_peaks:
             _keep_highest(plane, cells[starts[k] : count], max_peaks)
@@ -133,14 +133,16 @@ def _is_maximum(plane: np.ndarray, y: int, x: int) -> bool:
 
 
 @njit
-def _mean_beside(plane: np.ndarray, y: int, x: int) -> float:
-    """Return the mean of the cells above, below, left and right, as far as they are on the map."""
-    total, count = 0.0, 0
-    for i, j in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
-        if 0 <= i < plane.shape[0] and 0 <= j < plane.shape[1]:
-            total += plane[i, j]
-            count += 1
-    return total / max(count, 1)
+def _has_support(plane: np.ndarray, y: int, x: int, support: float) -> bool:
+    """Whether a cell is clear, or the cells beside it, as far as they are on the map, are high enough."""
+    value = plane[y, x]
+    if value >= _CLEAR:
+        return True
+    up, down = max(y - 1, 0), min(y + 1, plane.shape[0] - 1)
+    left, right = max(x - 1, 0), min(x + 1, plane.shape[1] - 1)
+    count = (down - up) + (right - left)
+    inside = np.float64(plane[up, x]) + plane[down, x] + plane[y, left] + plane[y, right]
+    return inside - (4 - count) * value >= support * value * max(count, 1)
 
 
 @njit

@@ -37,7 +37,7 @@ class DecodeSettings:
     split_error: float = 0.04
     samples: int = 10
     interpolation: str = "bilinear"
-    paf_threshold: float = 0.02
+    paf_threshold: float = 0.03
     min_ratio: float = 0.8
     length_factor: float = 0.5
     near: float = 8.0

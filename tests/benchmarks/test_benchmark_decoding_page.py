@@ -78,8 +78,8 @@ def test_every_constant_is_in_the_table(monkeypatch, tmp_path):
     monkeypatch.setattr(decode_constants, "saved_ap", lambda saved, choices: 0.3 + len(choices) / 10)
     words = ["data=coco", "data.root=unused", "decode=default"]
     table = decode_constants.table(oracle.Results(tmp_path, words), {"ours": None})
-    assert "| default | | 0.020 | 0.020 | 0.020 | 0.020 | 0.300 |" in table
-    assert "| paf_threshold | 0.1 | +0.080 | +0.080 | +0.080 | +0.080 | +0.100 |" in table
+    assert "| default | | 0.030 | 0.030 | 0.030 | 0.030 | 0.300 |" in table
+    assert "| paf_threshold | 0.1 | +0.070 | +0.070 | +0.070 | +0.070 | +0.100 |" in table
     assert "| samples | 5 | 0 | 0 | 0 | 0 | +0.100 |" in table
     page = PAGE.read_text()
     missing = [k for k, vs in decode_constants.VALUES.items() for v in vs if f"| {k} | {v} |" not in page]
