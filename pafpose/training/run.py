@@ -38,6 +38,7 @@ from pafpose.training.callbacks import (
 )
 from pafpose.training.callbacks.checkpoints import BEST
 from pafpose.training.checkpoint_files import CheckpointFiles
+from pafpose.training.finetune import Rows, build_from_weights, log_origins, note_unfinished
 from pafpose.training.module import PoseModule
 from pafpose.training.plan import fit_schedule
 from pafpose.training.time_budget import TimeBudget
@@ -60,6 +61,7 @@ def train(config: Config) -> dict[str, float]:
 def _train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     started = time.monotonic()
     refuse_ddp_sweep(cfg)
+    refuse_two_starts(cfg, folder)
     warn_about_other_data(cfg)
     quiet_known_warnings()
     if cfg.seed is not None:
@@ -67,12 +69,13 @@ def _train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")  # TF32, which cuDNN's convolutions use anyway
     resume, step = find_resumable(cfg.ckpt_path) if cfg.ckpt_path else (None, 0)
-    module = PoseModule(plain(cfg))
+    module, origins = build_module(cfg, resume)
     data = factory.build_datamodule(cfg)
     fit_schedule(cfg, data)
     trainer = build_trainer(cfg, resumed=step)
     if trainer.is_global_zero:
         save_config(cfg, folder)
+        log_origins(origins)
         if resume:
             take_best_along(resume, folder / "checkpoints")
     if cfg.compile:
@@ -111,6 +114,46 @@ def warn_about_other_data(cfg: DictConfig) -> None:
         )
 
 
+def refuse_two_starts(cfg: DictConfig, folder: Path) -> None:
+    """Raise ``PafposeError`` for ``ckpt_path`` beside ``weights``, unless the run's own folder is resumed."""
+    if not cfg.weights or not cfg.ckpt_path:
+        return
+    resumed = Path(str(cfg.ckpt_path)).resolve()
+    if folder.resolve() not in (resumed, *resumed.parents):
+        raise PafposeError(
+            f"ckpt_path={cfg.ckpt_path} goes on with a run, its optimiser and schedule included, and "
+            f"weights={cfg.weights} starts a new run from its weights; give one of the two"
+        )
+
+
+def build_module(cfg: DictConfig, resume: Path | None) -> tuple[PoseModule, Rows]:
+    """Build the module; return it with the rows that say what came from ``cfg.weights``, if it did."""
+    if resume:
+        module = PoseModule(plain(cfg))
+        refuse_other_network(module, resume)
+        return module, []
+    if cfg.weights:
+        note_unfinished(str(cfg.weights))
+        return build_from_weights(cfg)
+    return PoseModule(plain(cfg)), []
+
+
+def refuse_other_network(module: PoseModule, resume: Path) -> None:
+    """Raise ``PafposeError`` if the network of a checkpoint to be resumed has other tensors."""
+    content = torch.load(resume, map_location="cpu", weights_only=True, mmap=True)
+    own, known = (
+        {name: tuple(value.shape) for name, value in state.items()}
+        for state in (module.state_dict(), content["state_dict"])
+    )
+    if own != known:
+        name = min({name for name, _ in own.items() ^ known.items()})
+        raise PafposeError(
+            f"ckpt_path={resume}: a run goes on with its own network only, and this one differs ({name} is "
+            f"{known.get(name, 'absent')} there and {own.get(name, 'absent')} here); repeat the choices of "
+            f"its config.yaml, or start a new run from its weights with weights={resume}"
+        )
+
+
 def find_resumable(path: str) -> tuple[Path, int]:
     """Find the checkpoint to resume from, and its step; raise ``PafposeError`` if it holds weights alone."""
     file = find_checkpoint(path, prefer=("last", "best"))
@@ -122,7 +165,7 @@ def find_resumable(path: str) -> tuple[Path, int]:
     if "optimizer_states" not in content:
         raise PafposeError(
             f"{file} holds weights without the state of training, as converted checkpoints do. evaluate.py "
-            "and predict.py accept it, but training cannot resume from it; leave ckpt_path out to start anew"
+            f"and predict.py accept it, but training cannot resume from it; weights={file} starts a new run"
         )
     return file, int(content["global_step"])
 
