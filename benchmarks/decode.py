@@ -17,7 +17,7 @@ from pafpose.decode.candidates import find_candidates
 from pafpose.decode.decoder import within_limit
 from pafpose.decode.grouping import group_people
 from pafpose.decode.pipeline import locate_peaks
-from pafpose.fields import People
+from pafpose.fields import Poses
 from pafpose.geometry import cell_to_px
 from pafpose.metrics.coco_ap import coco_ap, people_to_coco
 from pafpose.skeleton import Skeleton
@@ -133,20 +133,20 @@ def _row(
     return row | {"x": times["numpy"] / times["decode"]}
 
 
-def _ap(found: list[People], photos: list[np.ndarray], skeleton: Skeleton) -> float:
+def _ap(found: list[Poses], photos: list[np.ndarray], skeleton: Skeleton) -> float:
     """Return the AP of the people found in photos against those drawn."""
     detections = [d for n, people in enumerate(found) for d in people_to_coco(people, n, skeleton)]
     truth = _truth(photos, skeleton, SIDE)
     return coco_ap(detections, truth, skeleton, max_detections=DETECTIONS, areas=("all",))["AP"]
 
 
-def _people(plain: list[tuple[float, dict[int, np.ndarray]]], skeleton: Skeleton) -> People:
+def _people(plain: list[tuple[float, dict[int, np.ndarray]]], skeleton: Skeleton) -> Poses:
     """Convert the result of ``plain_decode`` to the form of the decoder's."""
     keypoints = np.zeros((len(plain), skeleton.num_keypoints, 3), np.float32)
     for person, (_, points) in zip(keypoints, plain, strict=True):
         for k, xy in points.items():
             person[k] = *xy, 1
-    return People(torch.from_numpy(keypoints), torch.tensor([score for score, _ in plain]))
+    return Poses(torch.from_numpy(keypoints), torch.tensor([score for score, _ in plain]))
 
 
 def _fields(

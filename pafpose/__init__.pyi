@@ -10,8 +10,9 @@ from .factory import build_network as build_network
 from .factory import build_skeleton as build_skeleton
 from .factory import build_targets as build_targets
 from .fields import Fields as Fields
-from .fields import People as People
+from .fields import Poses as Poses
 from .fields import Targets as Targets
+from .inference.people import People as People
 from .skeleton import Skeleton as Skeleton
 
 __version__: str

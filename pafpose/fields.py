@@ -27,19 +27,19 @@ class Targets(NamedTuple):
     paf_weights: Tensor  # the same, broadcastable to pafs
 
 
-class People(NamedTuple):
+class Poses(NamedTuple):
     """The people found in one picture, best score first."""
 
     keypoints: Tensor  # (N, K, 3): x, y in pixels, confidence; 0, 0, 0 when not found
     scores: Tensor  # (N,)
 
     @staticmethod
-    def nobody(num_keypoints: int, device: torch.device | str = "cpu") -> People:
+    def nobody(num_keypoints: int, device: torch.device | str = "cpu") -> Poses:
         """Return the empty result: shapes (0, K, 3) and (0,)."""
-        return People(torch.zeros(0, num_keypoints, 3, device=device), torch.zeros(0, device=device))
+        return Poses(torch.zeros(0, num_keypoints, 3, device=device), torch.zeros(0, device=device))
 
 
-def to_photo(people: People, matrix: np.ndarray | Tensor) -> People:
+def to_photo(people: Poses, matrix: np.ndarray | Tensor) -> Poses:
     """Return people in photo pixels, given people in input pixels.
 
     ``matrix (2, 3)`` maps photo pixels to input pixels. Keypoints that were not found stay 0, 0, 0.
@@ -48,4 +48,4 @@ def to_photo(people: People, matrix: np.ndarray | Tensor) -> People:
     found = people.keypoints[..., 2:] > 0
     xy = people.keypoints[..., :2].to(back) @ back[:, :2].T + back[:, 2]
     xy = torch.where(found, xy, torch.zeros_like(xy)).to(people.keypoints)
-    return People(torch.cat([xy, people.keypoints[..., 2:] * found], -1), people.scores)
+    return Poses(torch.cat([xy, people.keypoints[..., 2:] * found], -1), people.scores)

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from pafpose import geometry as geo
-from pafpose.fields import People, to_photo
+from pafpose.fields import Poses, to_photo
 
 
 def test_nobody_has_the_shapes_of_somebody() -> None:
-    nobody = People.nobody(17, "meta")
+    nobody = Poses.nobody(17, "meta")
     assert nobody.keypoints.shape == (0, 17, 3) and nobody.scores.shape == (0,)
     assert {field.device.type for field in nobody} == {"meta"}
-    assert {field.device.type for field in People.nobody(17)} == {"cpu"}
+    assert {field.device.type for field in Poses.nobody(17)} == {"cpu"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -25,7 +25,7 @@ def test_people_return_to_where_they_stood_in_the_photo(dtype: torch.dtype) -> N
     confidence = torch.tensor([0.75, 0.0, 0.001], dtype=dtype)[:, None]
     moved = torch.as_tensor(geo.transform_points(matrix, photo), dtype=dtype)
     scores = torch.tensor([3.0])
-    found = to_photo(People(torch.cat([moved, confidence], 1)[None], scores), matrix)
+    found = to_photo(Poses(torch.cat([moved, confidence], 1)[None], scores), matrix)
     expected = torch.cat([torch.as_tensor(photo, dtype=dtype), confidence], 1)[None]
     torch.testing.assert_close(found.keypoints, expected, atol=1e-4, rtol=0)
     assert found.keypoints.dtype == dtype and found.scores is scores
@@ -33,12 +33,12 @@ def test_people_return_to_where_they_stood_in_the_photo(dtype: torch.dtype) -> N
 
 
 def test_a_matrix_may_be_a_tensor_of_the_batch() -> None:
-    people = People(torch.tensor([[[7.0, 9.0, 1.0]]]), torch.ones(1))
+    people = Poses(torch.tensor([[[7.0, 9.0, 1.0]]]), torch.ones(1))
     matrix = torch.as_tensor(geo.resize(2.0), dtype=torch.float32)
     assert to_photo(people, matrix).keypoints[0, 0].tolist() == [3.25, 4.25, 1.0]
 
 
 def test_people_stay_on_their_device() -> None:
     """Tensors of the device "meta" have no values, so that a copy to the CPU fails."""
-    people = People(torch.zeros(2, 5, 3, device="meta"), torch.zeros(2, device="meta"))
+    people = Poses(torch.zeros(2, 5, 3, device="meta"), torch.zeros(2, device="meta"))
     assert to_photo(people, geo.resize(2.0)).keypoints.device.type == "meta"

@@ -15,7 +15,7 @@ from torch import Tensor
 from pafpose.decode.pipeline import decode_fields, make_parameters
 from pafpose.decode.settings import DecodeSettings
 from pafpose.errors import PafposeError
-from pafpose.fields import People
+from pafpose.fields import Poses
 from pafpose.runtime.jit import njit
 from pafpose.skeleton import Skeleton
 
@@ -57,7 +57,7 @@ class Decoder:
             skeleton, settings, stride=self.stride, heatmap_sigma=float(heatmap_sigma)
         )
 
-    def __call__(self, heatmaps: Field, pafs: Field) -> People:
+    def __call__(self, heatmaps: Field, pafs: Field) -> Poses:
         """Find the people of one picture: heatmaps ``(K+1, h, w)``, pafs ``(2L, h, w)``.
 
         Any float type and device will do. Keypoints come in input pixels, on the device of the heatmaps, best
@@ -67,7 +67,7 @@ class Decoder:
         self._check_shapes(heatmaps, pafs, dimensions=3)
         return _on_device_of(heatmaps, self._decode(*_to_host(heatmaps, pafs)))
 
-    def decode_batch(self, heatmaps: Field, pafs: Field, valid: Field | None = None) -> list[People]:
+    def decode_batch(self, heatmaps: Field, pafs: Field, valid: Field | None = None) -> list[Poses]:
         """Find the people of every picture of a batch ``(B, K+1, h, w)``, ``(B, 2L, h, w)``, over threads.
 
         ``valid`` ``(B, 2)`` is the height and width in input pixels of each picture's part of the input: only
@@ -77,7 +77,7 @@ class Decoder:
         sizes = self._valid_cells(valid, len(heatmaps), (heatmaps.shape[-2], heatmaps.shape[-1]))
         heat, paf = _to_host(heatmaps, pafs)
 
-        def decode(n: int) -> People:
+        def decode(n: int) -> Poses:
             rows, cols = sizes[n]
             return self._decode(heat[n, :, :rows, :cols], paf[n, :, :rows, :cols])
 
@@ -87,12 +87,12 @@ class Decoder:
         """Compile everything, or load it from the cache, so that the first photo does not wait."""
         self(np.zeros((self.num_heatmaps, 4, 4), np.float32), np.zeros((self.num_pafs, 4, 4), np.float32))
 
-    def _decode(self, heatmaps: np.ndarray, pafs: np.ndarray) -> People:
+    def _decode(self, heatmaps: np.ndarray, pafs: np.ndarray) -> Poses:
         """Find the people of one picture in the host's memory."""
         heatmaps, pafs = np.ascontiguousarray(heatmaps), np.ascontiguousarray(pafs)
         _check_values(heatmaps=heatmaps, pafs=pafs)
         people, scores = decode_fields(heatmaps, pafs, self.parameters)
-        return People(torch.from_numpy(people), torch.from_numpy(scores))
+        return Poses(torch.from_numpy(people), torch.from_numpy(scores))
 
     def _check_shapes(self, heatmaps: Field, pafs: Field, *, dimensions: int) -> None:
         """Refuse fields that do not belong to the skeleton or to each other."""
@@ -151,10 +151,10 @@ def _start_copy(field: Field) -> np.ndarray:
     return field.numpy()
 
 
-def _on_device_of(field: Field, people: People) -> People:
+def _on_device_of(field: Field, people: Poses) -> Poses:
     """Move people to where a field is."""
     if isinstance(field, Tensor) and not field.is_cpu:
-        return People(people.keypoints.to(field.device), people.scores.to(field.device))
+        return Poses(people.keypoints.to(field.device), people.scores.to(field.device))
     return people
 
 

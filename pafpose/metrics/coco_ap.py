@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pafpose.errors import PafposeError
-from pafpose.fields import People
+from pafpose.fields import Poses
 from pafpose.skeleton import Skeleton
 
 Detection = dict[
@@ -92,7 +92,7 @@ def only_photos(ground_truth: Mapping[str, Any], image_ids: Collection[int]) -> 
     }
 
 
-def people_to_coco(people: People, image_id: int, skeleton: Skeleton) -> list[Detection]:
+def people_to_coco(people: Poses, image_id: int, skeleton: Skeleton) -> list[Detection]:
     """Return people, given in pixels of the original photo, as COCO results.
 
     Only scored keypoints are listed; one that was not found is 0, 0, 0.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from pafpose.fields import Fields, People
+from pafpose.fields import Fields, Poses
 from pafpose.geometry import transform_keypoints
 from pafpose.skeleton import Skeleton
 from pafpose.viz.draw import as_numpy, draw_people, enlarge
@@ -21,7 +21,7 @@ def training_panels(
     predicted: Fields,
     *,
     truth: Tensor,
-    found: People,
+    found: Poses,
     skeleton: Skeleton,
     ignore: Tensor | None = None,
 ) -> list[Panel]:

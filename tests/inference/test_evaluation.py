@@ -10,7 +10,7 @@ import torch
 
 from pafpose.decode import Decoder, DecodeSettings
 from pafpose.errors import PafposeError
-from pafpose.fields import Fields, People, to_photo
+from pafpose.fields import Fields, Poses, to_photo
 from pafpose.geometry import letterbox, pad_to_multiple, transform_points
 from pafpose.inference.settings import EvaluateSettings
 from pafpose.inference.views import predict_fields
@@ -113,11 +113,11 @@ def test_to_photo_undoes_the_letterbox():
     keypoints = np.concatenate([transform_points(matrix, photo_xy), np.ones((1, 3, 1))], -1)
     keypoints[0, 2, 2] = 0  # not found
     for given in (matrix, torch.from_numpy(matrix)):
-        people = to_photo(People(torch.from_numpy(keypoints).float(), torch.ones(1)), given)
+        people = to_photo(Poses(torch.from_numpy(keypoints).float(), torch.ones(1)), given)
         assert people.keypoints.dtype == torch.float32
         np.testing.assert_allclose(people.keypoints[0, :2, :2], photo_xy[0, :2], atol=1e-3)
         assert (people.keypoints[0, 2] == 0).all()
-    assert to_photo(People.nobody(18), matrix).keypoints.shape == (0, 18, 3)
+    assert to_photo(Poses.nobody(18), matrix).keypoints.shape == (0, 18, 3)
 
 
 def test_settings_are_checked_and_converted():

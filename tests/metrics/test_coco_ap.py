@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pafpose.errors import PafposeError
-from pafpose.fields import People
+from pafpose.fields import Poses
 from pafpose.metrics.coco_ap import (
     METRICS,
     KeypointAP,
@@ -338,12 +338,12 @@ def test_people_to_coco(coco18):
     keypoints = torch.zeros(2, 18, 3)
     keypoints[0, 5] = torch.tensor([10.25, 20.50049, 0.75])
     keypoints[1, 3] = torch.tensor([4.0, 5.0, 0.0])  # not found: its place must not leak
-    first, second = people_to_coco(People(keypoints, torch.tensor([0.5, 0.25])), 7, coco18)
+    first, second = people_to_coco(Poses(keypoints, torch.tensor([0.5, 0.25])), 7, coco18)
     assert len(first["keypoints"]) == 51
     assert first["keypoints"][15:18] == [10.25, 20.5, 0.75]  # to a thousandth
     assert (first["image_id"], first["category_id"], first["score"]) == (7, 1, 0.5)
     assert second["keypoints"] == [0.0] * 51
-    assert people_to_coco(People.nobody(18), 7, coco18) == []
+    assert people_to_coco(Poses.nobody(18), 7, coco18) == []
     json.dumps(first)
 
 

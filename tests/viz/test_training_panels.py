@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pafpose.fields import Fields, People
+from pafpose.fields import Fields, Poses
 from pafpose.geometry import resize, transform_points
 from pafpose.viz.panels import SIDE, training_panels
 
@@ -26,7 +26,7 @@ def test_six_panels_show_what_their_titles_say(coco18):
         Fields(heatmaps[0], pafs[0]),
         Fields(heatmaps[1], pafs[1]),
         truth=truth,
-        found=People(found, torch.tensor([0.5])),
+        found=Poses(found, torch.tensor([0.5])),
         skeleton=coco18,
         ignore=ignore,
     )

@@ -54,9 +54,16 @@ def load_image(path: str | Path, *, exif: bool = True, limits: PhotoLimits = DEF
     Grey, CMYK, 16-bit and transparent files are converted. ``exif=False`` leaves the pixels as stored. Raises
     ``PafposeError`` for a file that is missing, empty, truncated, not a picture, or beyond the limits.
     """
-    data = _read_picture(path, limits)
-    header = read_header(path, limits, data=data)
-    return _turn(_decode_rgb(data, header, path), header, exif)
+    return decode_image(read_bytes(path, limits), path, exif=exif, limits=limits)
+
+
+def decode_image(
+    data: np.ndarray, name: str | Path, *, exif: bool = True, limits: PhotoLimits = DEFAULT_LIMITS
+) -> np.ndarray:
+    """Decode the bytes (N,) of a picture file as :func:`load_image` does; errors call it ``name``."""
+    _check_end(data, name)
+    header = read_header(name, limits, data=data)
+    return _turn(_decode_rgb(data, header, name), header, exif)
 
 
 def read_photo(photo: PhotoFile, *, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -141,9 +148,13 @@ def small_grey(path: Path, limits: PhotoLimits = DEFAULT_LIMITS) -> tuple[np.nda
 
 def _read_picture(path: str | Path, limits: PhotoLimits) -> np.ndarray:
     data = read_bytes(path, limits)
-    if _is_jpeg(data) and _is_truncated(data):
-        raise PafposeError(f"{path}: truncated JPEG, its end is missing; {WAY_OUT}")
+    _check_end(data, path)
     return data
+
+
+def _check_end(data: np.ndarray, name: str | Path) -> None:
+    if _is_jpeg(data) and _is_truncated(data):
+        raise PafposeError(f"{name}: truncated JPEG, its end is missing; {WAY_OUT}")
 
 
 def _is_jpeg(data: np.ndarray) -> bool:
@@ -189,9 +200,14 @@ def _decode_on_grey(data: np.ndarray, path: str | Path) -> np.ndarray:
     """Decode a picture with transparency as a viewer with a grey background shows it."""
     try:
         with open_picture(io.BytesIO(data.tobytes())) as picture:
-            layer = picture.convert("RGBA")
+            return lay_on_grey(picture)
     except Exception as error:  # Pillow raises errors of a dozen kinds on damaged files
         raise PafposeError(f"{path}: cannot decode the picture ({error}); {WAY_OUT}") from error
+
+
+def lay_on_grey(picture: Image.Image) -> np.ndarray:
+    """Return a picture of Pillow's as RGB (H, W, 3), with grey wherever it is transparent."""
+    layer = picture.convert("RGBA")
     background = Image.new("RGBA", layer.size, (FILL, FILL, FILL, 255))
     return np.array(Image.alpha_composite(background, layer).convert("RGB"))
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pafpose.fields import People
+from pafpose.fields import Poses
 from pafpose.skeleton import Skeleton
 
 BOUNDS = ("topology", "quantisation", "peaks")
@@ -66,7 +66,7 @@ def match_peaks(keypoints: np.ndarray, peaks: list[np.ndarray], *, radius: float
 
 def bounded_people(
     keypoints: np.ndarray, matched: np.ndarray, skeleton: Skeleton, *, min_keypoints: int
-) -> dict[str, People]:
+) -> dict[str, Poses]:
     """Return the detections of every bound, given people ``(P, K, 3)`` and their peaks ``(P, K, 2)``."""
     labelled = keypoints[..., 2] > 0
     pieces, owners = split_people(labelled, skeleton)
@@ -81,10 +81,10 @@ def bounded_people(
     return {bound: _people(xy, mask, min_keypoints) for bound, (xy, mask) in make.items()}
 
 
-def _people(xy: np.ndarray, mask: np.ndarray, min_keypoints: int) -> People:
+def _people(xy: np.ndarray, mask: np.ndarray, min_keypoints: int) -> Poses:
     """Turn pieces into people. The score grows with size: COCO matches a person's largest piece first."""
     count = mask.sum(-1)
     keep = count >= min_keypoints
     mask, xy, scores = mask[keep], xy[keep], count[keep] / mask.shape[-1]
     rows = np.concatenate([np.where(mask[..., None], xy, 0), mask[..., None]], -1).astype(np.float32)
-    return People(torch.from_numpy(rows), torch.from_numpy(scores.astype(np.float32)))
+    return Poses(torch.from_numpy(rows), torch.from_numpy(scores.astype(np.float32)))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pafpose.decode import Decoder
-from pafpose.fields import People, to_photo
+from pafpose.fields import Poses, to_photo
 from pafpose.metrics.coco_ap import Detection, people_to_coco
 from pafpose.skeleton import Skeleton
 from pafpose.targets import TargetBuilder
@@ -84,17 +84,17 @@ def peak_decoder(decoder: Decoder, *, heatmap_sigma: float, background: bool) ->
     )
 
 
-def _detections(people: People, photo: AnnotatedPhoto, skeleton: Skeleton) -> list[Detection]:
+def _detections(people: Poses, photo: AnnotatedPhoto, skeleton: Skeleton) -> list[Detection]:
     return people_to_coco(to_photo(people, photo.matrix), photo.image_id, skeleton)
 
 
-def _bounds(photo: AnnotatedPhoto, singles: People, decoder: Decoder) -> dict[str, People]:
+def _bounds(photo: AnnotatedPhoto, singles: Poses, decoder: Decoder) -> dict[str, Poses]:
     """Return the bounds in photo pixels; peaks are matched in input pixels, where all cells have one size."""
     points = singles.keypoints.numpy()
     peaks = [points[points[:, k, 2] > 0, k, :2] for k in range(points.shape[1])]
     matched = match_peaks(photo.placed, peaks, radius=MATCH_CELLS * decoder.stride)
     found = np.concatenate([np.nan_to_num(matched), ~np.isnan(matched[..., :1])], -1).astype(np.float32)
-    moved = to_photo(People(torch.from_numpy(found), torch.zeros(len(found))), photo.matrix)
+    moved = to_photo(Poses(torch.from_numpy(found), torch.zeros(len(found))), photo.matrix)
     matched = np.where(np.isnan(matched), np.nan, moved.keypoints[..., :2].numpy())
     return bounded_people(
         photo.keypoints, matched, decoder.skeleton, min_keypoints=decoder.settings.min_keypoints

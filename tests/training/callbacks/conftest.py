@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from pafpose.data.batch import Sample, collate
-from pafpose.fields import Fields, People
+from pafpose.fields import Fields, Poses
 from pafpose.targets import HeatmapSettings, MaskSettings, PafSettings, TargetBuilder
 
 
@@ -32,7 +32,7 @@ class FakeDecoder:
         for fields, (height, _) in zip(heatmaps, valid.tolist(), strict=True):
             keypoints = torch.ones(1, 18, 3)
             keypoints[..., 0], keypoints[..., 1] = float(fields[0].sum()), float(height)
-            people.append(People(keypoints, torch.ones(1)))
+            people.append(Poses(keypoints, torch.ones(1)))
         return people
 
 
