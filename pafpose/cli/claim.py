@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 # what commands write beside the folders of a sweep's jobs; overwrite=true deletes nothing else
 RESULTS = (
-    "checkpoints", "tensorboard", "csv", "images", "fields", "metrics.json", "detections.json",
-    "predictions.json", "status.json",
+    "checkpoints", "tensorboard", "csv", "images", "videos", "fields", "metrics.json", "detections.json",
+    "predictions.json", "predictions.jsonl", "people.csv", "status.json",
 )  # fmt: skip
 
 
@@ -82,7 +82,9 @@ def _holds_results(known: dict[str, Any], folder: Path) -> bool:
 
 
 def _continues(cfg: DictConfig, folder: Path) -> bool:
-    """Return whether a training resumes from a checkpoint of its own folder."""
-    training = HydraConfig.get().job.config_name == "train"
+    """Return whether a training resumes from a checkpoint of its own folder, or predict from its journal."""
+    command = HydraConfig.get().job.config_name
     resumed = Path(cfg.ckpt_path).resolve() if cfg.get("ckpt_path") else None
-    return training and resumed is not None and folder.resolve() in (resumed, *resumed.parents)
+    if command == "train" and resumed is not None:
+        return folder.resolve() in (resumed, *resumed.parents)
+    return bool(command == "predict") and (folder / "predictions.jsonl").is_file()  # which checks the rest

@@ -95,7 +95,8 @@ def report_interrupted(stop: Interrupted, cfg: DictConfig) -> None:
         return
     folder = Path(cfg.paths.output_dir)
     log.warning("%s", stop)
-    if (folder / "checkpoints" / "last.ckpt").is_file() and HydraConfig.initialized():
+    kept = (folder / "checkpoints" / "last.ckpt", folder / "predictions.jsonl")
+    if any(file.is_file() for file in kept) and HydraConfig.initialized():
         key = "hydra.sweep.dir" if status.in_sweep() else "hydra.run.dir"
         place = folder.parent if status.in_sweep() else folder
         words = [word for word in sys.argv if not word.startswith(f"{key}=")]

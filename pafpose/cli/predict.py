@@ -1,4 +1,4 @@
-"""Find people in photos: ``python scripts/predict.py ckpt_path=outputs/train/runs/RUN source=photos``."""
+"""Find people in photos and videos: ``python scripts/predict.py ckpt_path=RUN source=photos``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pafpose.cli.command import command
 
 @command("predict")
 def main(cfg: DictConfig) -> None:
-    """Write overlays and predictions.json; exit with status 1 when a photo could not be read."""
-    from pafpose.tools.predict import predict
+    """Write overlays, json and csv; exit with status 1 when something could not be read."""
+    from pafpose.tools.predict.predict import predict
 
-    if predict(cfg)["left_out"]:
+    if predict(cfg).left_out:
         sys.exit(1)

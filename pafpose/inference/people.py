@@ -31,7 +31,7 @@ def find_people(
     people = decoder.decode_batch(fields.heatmaps.float(), fields.pafs.float(), valid)
     matrices = torch.as_tensor(matrices).cpu()
     return [
-        to_photo(People(found.keypoints.cpu(), found.scores.cpu()), matrix)
+        to_photo(Poses(found.keypoints.cpu(), found.scores.cpu()), matrix)
         for found, matrix in zip(people, matrices, strict=True)
     ]
 

@@ -19,16 +19,35 @@ def write_whole(path: Path) -> Iterator[IO[bytes]]:
     So a reader, or a run that is resumed after a kill or a power cut, sees the old content or the new.
     """
     part = path.with_name(f"{path.name}.part")
+    with _renamed_at_the_end(part, path), part.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield the name of a file beside ``path`` to write to; at the end it is renamed to ``path``.
+
+    It has the suffix of ``path``, by which libraries choose formats. Its folder is made. It outlives the end
+    of the process, but nothing waits for the disk, which would take longer than to write a small picture.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    with _renamed_at_the_end(part, path):
+        yield part
+
+
+@contextmanager
+def _renamed_at_the_end(part: Path, path: Path) -> Iterator[None]:
+    """Rename ``part`` to ``path`` at the end, or delete it when the caller fails."""
     try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
 
 
 @contextmanager

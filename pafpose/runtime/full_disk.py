@@ -23,7 +23,7 @@ def explain_full_disk(folder: object) -> Iterator[None]:
         raise PafposeError(
             f"{cause.filename or folder}: cannot be written, because the disk is full or the quota is used "
             "up. What was written before is whole. Free some space; a training goes on with "
-            f"ckpt_path={folder}"
+            f"ckpt_path={folder}, a prediction with hydra.run.dir={folder}"
         ) from error
 
 

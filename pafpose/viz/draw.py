@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 
 import cv2
@@ -14,6 +15,7 @@ from pafpose.skeleton import Skeleton
 Colour = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom
 
+COLOURS = ("limb", "person")  # what has a colour of its own
 SHIFT = 4  # OpenCV takes coordinates in 1/16 pixel
 _DARK = (20, 20, 20)
 _FULL_COLOUR = 0.6  # confidence from which on a keypoint has its full colour
@@ -25,20 +27,23 @@ def draw_people(
     skeleton: Skeleton,
     *,
     scores: Sequence[float] | np.ndarray | Tensor | None = None,
+    colours: str = "limb",
     opacity: float = 0.85,
 ) -> np.ndarray:
     """Draw people on a copy of a picture.
 
     ``keypoints`` (N, K, 3) are x, y and confidence, or COCO's v; those with 0 are left out, and those of low
     confidence are fainter. Lines are thinner on smaller people. People with higher scores are drawn on top.
-    Each score is written above its person unless it would cover a higher one.
+    Each score is written above its person unless it would cover a higher one. ``colours`` is one of
+    ``COLOURS``: every limb has its own colour, or every person, by their place among ``keypoints``.
     """
     people = as_numpy(keypoints).reshape(-1, skeleton.num_keypoints, 3)
     ranks = np.zeros(len(people)) if scores is None else as_numpy(scores).reshape(-1)
     order = np.argsort(ranks, kind="stable")
     out = image.copy()
     for n in order:
-        _draw_person(out, people[n], skeleton, opacity=opacity)
+        colour = person_colour(int(n)) if colours == "person" else None
+        _draw_person(out, people[n], skeleton, colour=colour, opacity=opacity)
     if scores is not None:
         _write_scores(out, people[order[::-1]], ranks[order[::-1]])
     return out
@@ -65,16 +70,33 @@ def line_width(person: np.ndarray, picture: tuple[int, ...]) -> float:
     return float(np.clip(0.02 * extent, 1.2, max(1.5, 0.012 * max(picture[:2]))))
 
 
-def _draw_person(image: np.ndarray, person: np.ndarray, skeleton: Skeleton, *, opacity: float) -> None:
+def person_colour(number: int) -> Colour:
+    """Return a bright colour for a person; those of any few successive numbers are far apart.
+
+    The hue turns by the golden ratio.
+
+    >>> person_colour(0), person_colour(1)
+    ((255, 64, 64), (64, 120, 255))
+    """
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.6180339887 % 1, 0.75, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _draw_person(
+    image: np.ndarray, person: np.ndarray, skeleton: Skeleton, *, colour: Colour | None, opacity: float
+) -> None:
+    """Draw a person on the picture itself, in the colours of the skeleton or in one ``colour``."""
+    limb_colours = skeleton.limb_colours if colour is None else [colour] * skeleton.num_limbs
+    colours = skeleton.colours if colour is None else [colour] * skeleton.num_keypoints
     width = line_width(person, image.shape)
     layer = image.copy()
-    for (a, b), colour in zip(skeleton.limbs, skeleton.limb_colours, strict=True):
+    for (a, b), own in zip(skeleton.limbs, limb_colours, strict=True):
         if person[a, 2] > 0 and person[b, 2] > 0:
-            _line(layer, person[a, :2], person[b, :2], _fade(colour, min(person[a, 2], person[b, 2])), width)
-    for (x, y, confidence), colour in zip(person.tolist(), skeleton.colours, strict=True):
+            _line(layer, person[a, :2], person[b, :2], _fade(own, min(person[a, 2], person[b, 2])), width)
+    for (x, y, confidence), own in zip(person.tolist(), colours, strict=True):
         if confidence > 0:
             draw_dot(layer, (x, y), radius=1.1 * width + 0.6, colour=_DARK)
-            draw_dot(layer, (x, y), radius=1.1 * width, colour=_fade(colour, confidence))
+            draw_dot(layer, (x, y), radius=1.1 * width, colour=_fade(own, confidence))
     cv2.addWeighted(layer, opacity, image, 1 - opacity, 0, dst=image)
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from pafpose.runtime.files import whole_file
 from pafpose.viz.draw import write
 
 
@@ -70,8 +71,8 @@ def save_figure(sheet: Figure, path: Path, *, dpi: int = 130) -> Path:
 
 
 def save_picture(image: np.ndarray, path: Path) -> Path:
-    """Write RGB uint8 (H, W, 3) to ``path``, a PNG or JPEG; return the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write RGB uint8 (H, W, 3) to ``path``, a PNG or JPEG, whole or not at all; return the path."""
     _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    data.tofile(path)
+    with whole_file(path) as part:
+        part.write_bytes(data.tobytes())
     return path

@@ -84,6 +84,21 @@ def test_a_training_may_go_on_in_its_own_folder(
         claim(cfg, tmp_path)
 
 
+def test_a_prediction_goes_on_in_its_own_folder(
+    cfg: DictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it is done: the photos may have become more."""
+    monkeypatch.setattr(FakeHydra, "job", OmegaConf.create({"config_name": "predict"}))
+    status.write_status(tmp_path, "done")
+    with pytest.raises(PafposeError, match="results of another run"):
+        claim(cfg, tmp_path)
+    (tmp_path / "predictions.jsonl").write_text("{}")
+    claim(cfg, tmp_path)
+    cfg.overwrite = True
+    claim(cfg, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_overwriting_deletes_results_and_nothing_else(cfg: DictConfig, tmp_path: Path) -> None:
     leave(tmp_path, "done", cfg)
     (tmp_path / "notes.txt").write_text("mine")

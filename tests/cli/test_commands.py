@@ -26,7 +26,7 @@ TOOLS = {  # command: what does its work
     "evaluate": "pafpose.tools.evaluate.evaluate",
     "make_synthetic": "pafpose.tools.make_synthetic.make_synthetic",
     "oracle": "pafpose.tools.oracle.oracle.oracle",
-    "predict": "pafpose.tools.predict.predict",
+    "predict": "pafpose.tools.predict.predict.predict",
     "train": "pafpose.training.run.train",
     "visualize": "pafpose.tools.visualize.visualize",
 }
@@ -71,7 +71,7 @@ def test_photos_that_cannot_be_read_are_the_exit_status(
     left_out: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit) if left_out else nullcontext():
-        call("predict", monkeypatch, lambda _: {"left_out": left_out})
+        call("predict", monkeypatch, lambda _: SimpleNamespace(left_out=left_out))
 
 
 @pytest.mark.parametrize("problems", [0, 2])

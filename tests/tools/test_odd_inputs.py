@@ -16,7 +16,8 @@ from pafpose.data.annotations import ground_truth
 from pafpose.data.photos.images import FILL, load_image
 from pafpose.metrics.coco_ap import coco_ap
 from pafpose.tools.evaluate import evaluate
-from pafpose.tools.predict import find_photos, overlay_names, predict
+from pafpose.tools.predict.predict import predict
+from pafpose.tools.predict.sources import find_sources
 from tests.conftest import ROOT
 
 ODD_INPUTS = Path(os.environ.get("PAFPOSE_ODD_INPUTS", ROOT.parent / "shared" / "data" / "odd-inputs"))
@@ -34,37 +35,41 @@ def run(name: str, checkpoint: Path, folder: Path, *keys: str) -> Any:
     return {"predict": predict, "evaluate": evaluate}[name](load_config(typed, name=name), typed)
 
 
+def predicted(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "predictions.json").read_text())
+
+
 def test_a_cut_off_photo_costs_itself_alone(odd_inputs: Path, checkpoint: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("good1.jpg", "good2b_cut.jpg"):
         (photos / name).write_bytes((odd_inputs / name).read_bytes())
-    result = run("predict", checkpoint, tmp_path / "out", f"source={photos}")
-    assert [Path(photo["file_name"]).name for photo in result["images"]] == ["good1.jpg"]
-    assert [Path(photo["file_name"]).name for photo in result["left_out"]] == ["good2b_cut.jpg"]
+    summary = run("predict", checkpoint, tmp_path / "out", f"source={photos}")
+    result = predicted(tmp_path / "out")
+    assert [photo["file_name"] for photo in result["images"]] == ["good1.jpg"]
+    assert [photo["file_name"] for photo in result["left_out"]] == ["good2b_cut.jpg"]
+    assert summary.left_out == result["left_out"]
 
 
 def test_overlays_tell_their_photos(odd_inputs: Path, checkpoint: Path, tmp_path: Path) -> None:
-    result = run("predict", checkpoint, tmp_path, f"source={odd_inputs / 'same_names'}")
-    overlays = {Path(photo["file_name"]).name: photo["overlay"] for photo in result["images"]}
+    run("predict", checkpoint, tmp_path, f"source={odd_inputs / 'same_names'}")
+    overlays = {photo["file_name"]: photo["overlay"] for photo in predicted(tmp_path)["images"]}
     assert overlays == {
         "a.jpg": "images/a.jpg.png", "a.png": "images/a.png.png", "a_2.jpg": "images/a_2.png"
     }  # fmt: skip
     assert all((tmp_path / overlay).is_file() for overlay in overlays.values())
-    assert overlay_names([Path("/x/a.jpg"), Path("/y/A.jpg")]) == ["x-a.jpg.png", "y-A.jpg.png"]
 
 
 def test_names_may_be_numbers(
     odd_inputs: Path, monkeypatch: pytest.MonkeyPatch, checkpoint, tmp_path
 ) -> None:
     monkeypatch.chdir(odd_inputs)
-    assert [path.name for path in find_photos(2024)] == ["a.jpg"]  # type: ignore[arg-type]
+    assert [photo.name for photo in find_sources(2024).photos] == ["a.jpg"]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "1").symlink_to(checkpoint)
     (tmp_path / "2024").mkdir()
     (tmp_path / "2024" / "a.jpg").write_bytes((odd_inputs / "good1.jpg").read_bytes())
-    result = run("predict", Path("1"), tmp_path / "out", "source=2024")
-    assert len(result["images"]) == 1
+    assert run("predict", Path("1"), tmp_path / "out", "source=2024").frames == 1
 
 
 def test_ap_of_large_people_is_undefined_without_any(odd_inputs: Path, coco18) -> None:

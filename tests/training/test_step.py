@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 import pafpose
 from pafpose.config import plain
 from pafpose.data.batch import Batch
-from pafpose.fields import Fields, People
+from pafpose.fields import Fields, Poses
 from pafpose.inference.people import find_people
 from pafpose.runtime.precision import network_precision
 from pafpose.targets import builder
@@ -240,7 +240,7 @@ def test_nothing_asks_a_device_for_float64_that_has_none(
 
 def test_people_leave_the_device_before_anything_is_float64() -> None:
     """Nothing can be copied from meta to the host, so the first attempt to do that is the end."""
-    people = People(torch.zeros(1, 18, 3, device="meta"), torch.zeros(1, device="meta"))
+    people = Poses(torch.zeros(1, 18, 3, device="meta"), torch.zeros(1, device="meta"))
     decoder: Any = SimpleNamespace(decode_batch=lambda *_: [people])
     fields = Fields(torch.zeros(1, device="meta"), torch.zeros(1, device="meta"))
     with NoFloat64(), pytest.raises((RuntimeError, NotImplementedError), match="meta"):

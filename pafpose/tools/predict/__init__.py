@@ -1,0 +1,1 @@
+"""Prediction: sources of pictures, videos, overlays, and the files with everybody who was found."""
