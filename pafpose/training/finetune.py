@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pafpose.config import plain
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import TrainedNetwork, load_network
+from pafpose.models import PoseNetwork
 from pafpose.models.field_channels import FieldChannelsOf
 from pafpose.runtime.run_status import read_status
 from pafpose.skeleton import Skeleton
@@ -60,6 +61,11 @@ def build_from_weights(cfg: DictConfig) -> tuple[PoseModule, Rows]:
 
 def refuse_another_network(config: Mapping[str, Any], old: TrainedNetwork) -> None:
     """Raise ``PafposeError`` where ``weights=`` would be of no use, or of another use than one thinks."""
+    if not isinstance(old.network, PoseNetwork):
+        raise PafposeError(
+            f"weights={config['weights']}: a compiled graph has no layers by name to train; give the "
+            "run or the checkpoint that it was exported from"
+        )
     where, new, known = f"weights={config['weights']}", config["backbone"], old.config["backbone"]
     if config["weights_part"] not in PARTS:
         raise PafposeError(f"weights_part={config['weights_part']}: choose one of {', '.join(PARTS)}")

@@ -20,6 +20,7 @@ from pafpose.data.datamodule import PoseDataModule
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import find_checkpoint, load_network
 from pafpose.inference.evaluate import evaluate_trained
+from pafpose.inference.exported_folder import is_exported_folder
 from pafpose.inference.format_version import check_format
 from pafpose.inference.score_table import print_table
 from pafpose.metrics import score_text
@@ -156,6 +157,8 @@ def refuse_other_network(module: PoseModule, resume: Path) -> None:
 
 def find_resumable(path: str) -> tuple[Path, int]:
     """Find the checkpoint to resume from, and its step; raise ``PafposeError`` if it holds weights alone."""
+    if is_exported_folder(Path(str(path))):
+        raise weights_alone(path)
     file = find_checkpoint(path, prefer=("last", "best"))
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -163,11 +166,17 @@ def find_resumable(path: str) -> tuple[Path, int]:
         raise PafposeError(f"{file}: not a checkpoint of scripts/train.py ({error})") from error
     check_format(content.get("hyper_parameters", {}).get("format_version"), file)
     if "optimizer_states" not in content:
-        raise PafposeError(
-            f"{file} holds weights without the state of training, as converted checkpoints do. evaluate.py "
-            f"and predict.py accept it, but training cannot resume from it; weights={file} starts a new run"
-        )
+        raise weights_alone(file)
     return file, int(content["global_step"])
+
+
+def weights_alone(path: str | Path) -> PafposeError:
+    """Return the error for a file or folder from which no run can go on."""
+    return PafposeError(
+        f"ckpt_path={path}: holds weights without the state of training, as converted and exported networks "
+        f"do. evaluate and predict accept it, but training cannot resume from it; weights={path} starts a "
+        "new run"
+    )
 
 
 def take_best_along(resume: Path, folder: Path) -> None:

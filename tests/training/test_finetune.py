@@ -19,13 +19,14 @@ from torch import Tensor
 import pafpose
 from pafpose.config import plain
 from pafpose.errors import PafposeError
-from pafpose.inference.checkpoint import load_network
+from pafpose.inference.checkpoint import TrainedNetwork, load_network
 from pafpose.models.backbones.small import SmallBackbone
+from pafpose.tools.export.export import export
 from pafpose.training.finetune import build_from_weights, log_origins, note_unfinished
 from pafpose.training.module import PoseModule
 from tests.conftest import ROOT
 from tests.training.test_run import TINY as RUN
-from tests.training.test_run import run
+from tests.training.test_run import run, tiny_config
 
 TINY = ["backbone=tiny", "head=single"]
 HEADS = {
@@ -341,6 +342,31 @@ def test_an_unfinished_run_can_also_be_resumed(tmp_path: Path, caplog: pytest.Lo
     (tmp_path / "status.json").write_text('{"state": "interrupted"}')
     note_unfinished(str(tmp_path))
     assert f"ckpt_path={tmp_path} goes on with it" in caplog.text
+
+
+def test_an_exported_folder_gives_the_same_weights(trained: Path, tmp_path: Path) -> None:
+    """And cannot be resumed."""
+    words = [f"ckpt_path={trained}", f"paths.output_dir={tmp_path}"]
+    folder = export(pafpose.load_config(words, name="export"), overrides=[])
+    cfg = tiny_config(tmp_path)
+    cfg.weights = str(trained)
+    expected = build_from_weights(cfg)[0].state_dict()
+    cfg.weights = str(folder)
+    found = build_from_weights(cfg)[0].state_dict()
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    with pytest.raises(
+        PafposeError, match=rf"ckpt_path={folder}: .*cannot resume.*; weights={folder} starts"
+    ):
+        run(tmp_path, f"ckpt_path={folder}")
+
+
+def test_a_graph_has_no_layers_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(compose(), tmp_path / "old.ckpt")
+    compiled = TrainedNetwork(torch.nn.Identity(), load_network(path).config)  # type: ignore[arg-type]
+    monkeypatch.setattr("pafpose.training.finetune.load_network", lambda *_, **__: compiled)
+    with pytest.raises(PafposeError, match="no layers by name to train; give the run"):
+        build_from_weights(compose(weights=path))
 
 
 @pytest.mark.slow

@@ -271,7 +271,7 @@ def test_training_resumes_from_the_last_checkpoint_not_the_best(
 def test_weights_alone_cannot_be_resumed(trained: tuple[dict[str, float], Path], tmp_path: Path) -> None:
     content = load(trained[1] / "checkpoints" / "last.ckpt")
     torch.save({key: content[key] for key in ("state_dict", "hyper_parameters")}, tmp_path / "weights.ckpt")
-    with pytest.raises(PafposeError, match=r"weights\.ckpt holds weights without the state of training"):
+    with pytest.raises(PafposeError, match=r"weights\.ckpt: holds weights without the state of training"):
         run(tmp_path, f"ckpt_path={tmp_path / 'weights.ckpt'}")
     (tmp_path / "text.ckpt").write_text("hello")
     with pytest.raises(PafposeError, match=r"text\.ckpt: not a checkpoint"):
