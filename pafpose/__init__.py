@@ -18,5 +18,5 @@ from pafpose.runtime.opencv import check_opencv
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # albumentations would look online for a new version
 check_opencv()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
