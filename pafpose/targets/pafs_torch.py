@@ -148,7 +148,7 @@ def _add_row_ends(steps: Tensor, limbs: Limbs, canvas: Canvas) -> None:
 def _row_ends(limbs: Limbs, canvas: Canvas) -> tuple[Tensor, Tensor]:
     """Return the first cell that limbs cover in each row, and the one after their last: ``(B, P, L, h)``."""
     settings, reach, stride, height, width = canvas
-    x, y, ux, uy, length, half = (value[..., None] for value in limbs[:6])
+    x, y, ux, uy, length, half, _ = (value[..., None] for value in limbs)
     dy = cell_to_px(torch.arange(height, device=x.device), stride) - y
     low, high = _covered_interval(dy, uy, ux, length, reach=reach * half, caps=settings.caps)
     first = px_to_cell(x + low, stride).ceil().clamp(0, width)
@@ -214,9 +214,8 @@ def _vectors(person: Tensor, limbs: Limbs, canvas: Canvas) -> Tensor:
     if limbs.x.shape[1] == 0:
         return torch.zeros(2, *person.shape, device=person.device)
     index = person.flatten(2).movedim(2, 1)  # (B, h*w, L)
-    x, y, ux, uy, length, half = (
-        value.gather(1, index).movedim(1, 2).view(person.shape) for value in limbs[:6]
-    )
+    of_person = (value.gather(1, index).movedim(1, 2).view(person.shape) for value in limbs)
+    x, y, ux, uy, length, half, _ = of_person
     if canvas.settings.profile == "rigid":
         return torch.stack([ux, uy]).float()
     dx = cell_to_px(torch.arange(canvas.width, device=x.device), canvas.stride) - x
@@ -243,7 +242,7 @@ def _candidates(limbs: Limbs, canvas: Canvas) -> Candidates:
     """Return the cells that limbs may cover: ``_depth`` neighbours on each line across the limb."""
     settings, reach, stride, height, width = canvas
     level = (limbs.ux.abs() >= limbs.uy.abs())[..., None]  # then lines are columns, else rows
-    x, y, ux, uy, length, half = (value[..., None] for value in limbs[:6])
+    x, y, ux, uy, length, half, _ = (value[..., None] for value in limbs)
     u_main, u_across = torch.where(level, ux, uy), torch.where(level, uy, ux)
     main, across = torch.where(level, x, y), torch.where(level, y, x)
     line = torch.arange(max(height, width), device=x.device)
