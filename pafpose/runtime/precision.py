@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -11,8 +12,8 @@ import torch
 def resolve_precision(precision: str) -> str:
     """Turn ``auto`` into bf16-mixed where hardware multiplies bfloat16 matrices fast, otherwise into 32-true.
 
-    Fast hardware is a GPU with bfloat16 tensor cores or a CPU with AMX; elsewhere bfloat16 saves memory but
-    no time. ``ONEDNN_MAX_CPU_ISA`` below AMX counts as a CPU without it.
+    Fast hardware is a GPU with bfloat16 tensor cores, or a CPU with AMX, which is looked for on Linux only.
+    Elsewhere bfloat16 saves memory but no time. ``ONEDNN_MAX_CPU_ISA`` below AMX counts as a CPU without it.
     Any other precision is returned as it is.
     """
     if precision != "auto":
@@ -25,9 +26,16 @@ def resolve_precision(precision: str) -> str:
 def _cpu_has_amx() -> bool:
     """Whether oneDNN, which computes the convolutions, has the matrix unit and may use it."""
     allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
-    return ("AMX" in allowed or allowed in ("", "ALL", "DEFAULT")) and bool(
-        torch.cpu.get_capabilities().get("amx_bf16")
-    )
+    return ("AMX" in allowed or allowed in ("", "ALL", "DEFAULT")) and "amx_bf16" in _cpu_flags()
+
+
+def _cpu_flags() -> list[str]:
+    """Return what the processor can do, as Linux lists it; nothing on other systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return next((line.split() for line in lines if line.startswith("flags")), [])
 
 
 def network_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
