@@ -32,7 +32,7 @@ def tile(panels: Sequence[Panel], *, columns: int | None = None, gap: int = 6) -
     for n, panel in enumerate(panels):
         y, x = gap + n // columns * height, gap + n % columns * width
         out[y + bar : y + bar + panel.image.shape[0], x : x + panel.image.shape[1]] = panel.image
-        write(out, panel.title, (x + 2, y + 0.75 * bar), size=0.62 * bar)
+        write(out, panel.title, (x + 2, y + 0.7 * bar), size=0.62 * bar)
     return out
 
 
