@@ -103,3 +103,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, coco_root: Path) -> Pat
     content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     torch.save(content, run / "checkpoints" / "best.ckpt")
     return run
+
+
+@pytest.fixture(scope="session")
+def onnx_file(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint as an ONNX file, alone in its folder."""
+    from tests.tools.export.exporting import run_export
+
+    return run_export(checkpoint, tmp_path_factory.mktemp("onnx"), "format=onnx")

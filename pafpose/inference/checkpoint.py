@@ -17,8 +17,9 @@ from pafpose.config import settings as read_settings
 from pafpose.decode import Decoder
 from pafpose.errors import PafposeError
 from pafpose.fields import Fields
-from pafpose.inference.exported_folder import is_exported_folder, read_folder
+from pafpose.inference.exported_folder import WEIGHTS, is_exported_folder, read_folder
 from pafpose.inference.format_version import check_format
+from pafpose.inference.onnx_network import OnnxNetwork, check_channels, read_onnx
 from pafpose.inference.settings import EvaluateSettings
 from pafpose.inference.trust import forget_paths, refuse_code
 from pafpose.inference.views import predict_fields
@@ -40,7 +41,7 @@ class StoredWeights(NamedTuple):
 class TrainedNetwork:
     """A network and the plain config it was trained under, from which all the rest is derived."""
 
-    network: PoseNetwork
+    network: PoseNetwork | OnnxNetwork
     config: dict[str, Any]
 
     @cached_property
@@ -65,8 +66,8 @@ class TrainedNetwork:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
-        return next(self.network.parameters()).device
+        """Where images go and fields come from; the CPU for ONNX files."""
+        return next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
 
     def predict_fields(self, images: Tensor) -> Fields:
         """Return the fields of (B, 3, H, W) RGB images of any device, averaged over the views.
@@ -82,6 +83,14 @@ class TrainedNetwork:
             scales=self.settings.scales,
             precision=self.config["precision"],
         )
+
+
+def find_weights(path: str | Path) -> Path:
+    """Return the file that holds the weights: an ONNX file, that of an exported folder, or a checkpoint."""
+    if is_onnx(path):
+        return Path(str(path))
+    exported = Path(str(path)) / WEIGHTS
+    return exported if exported.is_file() else find_checkpoint(path)
 
 
 def find_checkpoint(
@@ -105,7 +114,7 @@ def find_checkpoint(
             return file
     raise PafposeError(
         f"{key}={path}: {'every checkpoint in it is damaged' if files else 'no such checkpoint'}; give a "
-        ".ckpt file or a run folder that holds checkpoints/best.ckpt (training makes one)"
+        ".ckpt file, a run folder that holds checkpoints/best.ckpt (training makes one), or an export"
     )
 
 
@@ -130,18 +139,17 @@ def load_network(
     config: dict[str, Any] | None = None,
     key: str = "ckpt_path",
 ) -> TrainedNetwork:
-    """Load a network in evaluation mode from a file or folder that ``read_weights`` can read.
+    """Load a network in evaluation mode: a checkpoint, a run's best one, an exported folder or ONNX file.
 
     Without ``trust=True``, which lets the file run code of its choice, it may only hold what
     :func:`refuse_code` allows. A ``config`` of the caller's takes the place of the file's own. Errors name
     the config ``key`` that the path came from.
     """
+    if is_onnx(path):
+        return load_onnx(Path(str(path)), device=device, trust=trust, key=key)
     stored = read_weights(path, key=key)
     if config is None:
-        config = stored.config
-        if not trust:
-            refuse_code(config, stored.source)
-            forget_paths(config)
+        config = _trusted(stored.config, stored.source, trust=trust)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
     network = _build_network(config, stored.source)
@@ -154,6 +162,30 @@ def load_network(
             f"({str(error).splitlines()[1].strip()[:120]} ...)"
         ) from error
     return _complete(TrainedNetwork(network.to(device).eval(), config), stored.source)
+
+
+def is_onnx(path: str | Path) -> bool:
+    """Return whether a path is that of an ONNX file, judged by its name."""
+    return Path(str(path)).suffix.lower() == ".onnx"
+
+
+def load_onnx(
+    path: Path, *, device: str | torch.device = "cpu", trust: bool = False, key: str = "ckpt_path"
+) -> TrainedNetwork:
+    """Load an ONNX file that pafpose exported; the arguments are those of ``load_network``."""
+    config, network = read_onnx(path, device=device, key=key)
+    trained = _complete(TrainedNetwork(network, _trusted(config, path, trust=trust)), path)
+    skeleton, background = trained.skeleton, config["heatmap"].get("background") != "none"
+    check_channels(network, num_heatmaps=skeleton.num_keypoints + background, num_pafs=2 * skeleton.num_limbs)
+    return trained
+
+
+def _trusted(config: dict[str, Any], source: Path, *, trust: bool) -> dict[str, Any]:
+    """Return a config from a file; unless trusted, without paths, and with nothing that runs code."""
+    if not trust:
+        refuse_code(config, source)
+        forget_paths(config)
+    return config
 
 
 def _complete(trained: TrainedNetwork, source: Path) -> TrainedNetwork:
@@ -176,6 +208,10 @@ def read_weights(path: str | Path, *, key: str = "ckpt_path") -> StoredWeights:
     Neither the config nor the tensors are trusted. Raises ``PafposeError`` for other files; ``key`` is the
     config key that ``path`` came from.
     """
+    if is_onnx(path):
+        raise PafposeError(
+            f"{key}={path}: an ONNX file holds no weights to start from; give the run that it was made from"
+        )
     folder = Path(str(path))
     if is_exported_folder(folder):
         return StoredWeights(*read_folder(folder), source=folder)

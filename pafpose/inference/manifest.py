@@ -11,7 +11,8 @@ from pafpose.errors import PafposeError
 from pafpose.inference.format_version import check_format
 
 MODEL_TYPE = "pafpose"
-INPUT, OUTPUTS = "images", ("heatmaps", "pafs")
+METADATA_KEY = "pafpose"  # of an ONNX file
+INPUT, OUTPUTS = "images", ("heatmaps", "pafs")  # their names in an ONNX file
 MAX_CHARACTERS = 10_000_000
 GROUPS = ("backbone", "head", "skeleton", "data", "paf", "heatmap", "decode", "evaluate")
 

@@ -39,7 +39,7 @@ class PoseNetwork(nn.Module):
     def forward(self, images: Tensor) -> list[Fields]:
         """Predict from (B, 3, H, W) RGB, uint8 or float 0..255; H and W are multiples of the stride."""
         if not torch.compiler.is_compiling():  # a check on the size would tie a traced graph to it
-            self._check(images)
+            check_images(images, self.stride)
         height, width = images.shape[2], images.shape[3]
         bottom, right = -height % self.feature_stride, -width % self.feature_stride
         pixels = F.pad(self.normalise(images), (0, right, 0, bottom))  # 0 is the mean colour
@@ -50,11 +50,13 @@ class PoseNetwork(nn.Module):
         h, w = height // self.stride, width // self.stride
         return Fields(*(None if field is None else field[..., :h, :w] for field in stage))
 
-    def _check(self, images: Tensor) -> None:
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise PafposeError(f"images: expected (B, 3, H, W) RGB, got {tuple(images.shape)}")
-        if images.shape[2] % self.stride or images.shape[3] % self.stride:
-            raise PafposeError(
-                f"images: {images.shape[2]} x {images.shape[3]} is not a multiple of the stride "
-                f"{self.stride}; pad or crop them to one"
-            )
+
+def check_images(images: Tensor, stride: int) -> None:
+    """Raise ``PafposeError`` unless images are (B, 3, H, W) with sides that are multiples of the stride."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise PafposeError(f"images: expected (B, 3, H, W) RGB, got {tuple(images.shape)}")
+    if images.shape[2] % stride or images.shape[3] % stride:
+        raise PafposeError(
+            f"images: {images.shape[2]} x {images.shape[3]} is not a multiple of the stride {stride}; pad or "
+            "crop them to one"
+        )

@@ -23,8 +23,9 @@ NOISE = (
 
 
 def quiet_known_warnings() -> None:
-    """Silence warnings that need no action, and Lightning's notices of hardware and products."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    """Silence warnings that need no action, Lightning's notices of products, and the steps of an export."""
+    for library in ("pytorch_lightning", "onnxscript", "onnx_ir"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
 

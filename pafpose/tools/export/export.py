@@ -7,22 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig
 
+from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import TrainedNetwork
 from pafpose.inference.exported_folder import is_exported_folder
 from pafpose.models import PoseNetwork
 from pafpose.runtime.files import read_json
+from pafpose.runtime.invocation import spell
 from pafpose.runtime.log import quiet_known_warnings
+from pafpose.tools.export.check import draw_photos
 from pafpose.tools.export.folder import write_folder
+from pafpose.tools.export.onnx_file import require_packages, write_onnx
 from pafpose.tools.overrides import load_checkpoint
+from pafpose.tools.predict.sources import find_sources
 
 log = logging.getLogger(__name__)
 
-FORMATS = ("folder",)
-FOLDER = "model"  # name of the result in the run folder
-OWN_KEYS = ("ckpt_path", "format", "source", "device", "trust", "overwrite")  # no part of what is exported
+RESULTS = {"onnx": "model.onnx", "folder": "model"}  # by format, in the run folder
+MAX_PHOTOS = 20  # of source=
+OWN_KEYS = ("ckpt_path", "format", "fp16", "source", "device", "trust", "overwrite")  # not exported
 
 
 def export(cfg: DictConfig, overrides: Sequence[str] | None = None) -> Path:
@@ -31,22 +37,45 @@ def export(cfg: DictConfig, overrides: Sequence[str] | None = None) -> Path:
     Overrides change the config that is exported, as they change that of ``evaluate`` and ``predict``.
     """
     quiet_known_warnings()
-    if cfg.format not in FORMATS:
-        raise PafposeError(f"format={cfg.format}: choose one of {', '.join(FORMATS)}")
-    loaded = load_checkpoint(cfg, overrides)
-    config = {key: value for key, value in loaded.config.items() if key not in OWN_KEYS}
-    trained = TrainedNetwork(loaded.network, config)
-    if not isinstance(trained.network, PoseNetwork):
-        raise PafposeError(
-            f"ckpt_path={cfg.ckpt_path}: is exported already; give the run that it was made from"
-        )
-    folder = Path(cfg.paths.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / FOLDER
+    _check_choices(cfg)
+    path = Path(cfg.paths.output_dir) / RESULTS[cfg.format]
     _refuse_to_overwrite(path, overwrite=bool(cfg.overwrite))
-    write_folder(trained, path, metrics=find_metrics(cfg.ckpt_path))
+    loaded = load_checkpoint(cfg, overrides)
+    if not isinstance(loaded.network, PoseNetwork):
+        raise PafposeError(
+            f"ckpt_path={cfg.ckpt_path}: is an ONNX file already; give the run that it was made from"
+        )
+    config = {key: value for key, value in loaded.config.items() if key not in OWN_KEYS}
+    trained = TrainedNetwork(loaded.network.cpu(), config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if cfg.format == "onnx":
+        write_onnx(trained, path, fp16=bool(cfg.fp16), photos=_photos(cfg, trained))
+    else:
+        write_folder(trained, path, metrics=find_metrics(cfg.ckpt_path))
     log.info("exported     %s", path)
+    log.info("predict      %s ckpt_path=%s source=PHOTOS", spell("predict"), path)
     return path
+
+
+def _check_choices(cfg: DictConfig) -> None:
+    if cfg.format not in RESULTS:
+        raise PafposeError(f"format={cfg.format}: choose one of {', '.join(RESULTS)}")
+    if cfg.format == "onnx":
+        require_packages()
+    elif cfg.fp16 or cfg.source:
+        raise PafposeError(f"format={cfg.format}: fp16 and source apply to format=onnx only; leave them out")
+
+
+def _photos(cfg: DictConfig, trained: TrainedNetwork) -> list[np.ndarray]:
+    """Return the photos of ``source``, or drawn ones, on which the export is checked."""
+    if not cfg.source:
+        return draw_photos(trained.skeleton)
+    photos = find_sources(cfg.source).photos[:MAX_PHOTOS]
+    if not photos:
+        raise PafposeError(
+            f"source={cfg.source}: holds no photo to check the export on; name photos or a folder"
+        )
+    return [load_image(photo.path) for photo in photos]
 
 
 def _refuse_to_overwrite(path: Path, *, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
-from pafpose.inference.checkpoint import find_checkpoint
+from pafpose.inference.checkpoint import find_weights
 from pafpose.inference.predictor import Found, Frame, Predictor
 from pafpose.runtime.ahead import map_ahead, read_ahead
 from pafpose.runtime.cores import usable_cores
@@ -80,7 +80,7 @@ def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> Summary:
 
 def _fingerprint(cfg: DictConfig) -> str:
     """Return what is another for another config and another state of the checkpoint."""
-    checkpoint = find_checkpoint(cfg.ckpt_path).stat() if cfg.ckpt_path else None
+    checkpoint = find_weights(cfg.ckpt_path).stat() if cfg.ckpt_path else None
     return f"{digest(cfg)} {checkpoint and (checkpoint.st_size, checkpoint.st_mtime_ns)}"
 
 

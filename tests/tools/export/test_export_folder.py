@@ -19,12 +19,12 @@ from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import load_network, read_weights
 from pafpose.tools.evaluate import evaluate
 from pafpose.tools.export.export import export
-from pafpose.tools.predict import predict
+from pafpose.tools.predict.predict import predict
+from tests.tools.export import exporting
 
 
 def run_export(checkpoint: Path, folder: Path, *words: str) -> Path:
-    typed = [f"ckpt_path={checkpoint}", "format=folder", f"paths.output_dir={folder}", *words]
-    return export(load_config(typed, name="export"), typed)
+    return exporting.run_export(checkpoint, folder, "format=folder", *words)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_config_json_tells_other_programs_how_to_use_the_network(exported: Path,
 def test_the_folder_finds_the_same_people(checkpoint: Path, exported: Path, rng: Any) -> None:
     photo = rng.integers(0, 256, (70, 90, 3), dtype=np.uint8)
     ours, theirs = (load_network(path) for path in (checkpoint, exported))
-    own = ("ckpt_path", "overwrite", "paths")  # of the command
+    own = ("ckpt_path", "overwrite", "paths", "trust")  # of the command
     assert {k: v for k, v in theirs.config.items() if k not in own} == {
         k: v for k, v in ours.config.items() if k not in own
     }
@@ -76,7 +76,7 @@ def test_evaluate_and_predict_take_the_folder(exported: Path, coco_root: Path, t
     metrics = evaluate(load_config(words, name="evaluate"), words)
     assert metrics["photos"] == 2
     words = [f"ckpt_path={exported}", f"source={coco_root / 'val2017'}", f"paths.output_dir={tmp_path / 'b'}"]
-    assert len(predict(load_config(words, name="predict"), words)["images"]) == 2
+    assert predict(load_config(words, name="predict"), words).frames == 2
 
 
 def test_what_is_typed_is_exported(checkpoint: Path, tmp_path: Path) -> None:
@@ -149,6 +149,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 def test_other_formats_and_missing_networks_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(PafposeError, match=r"format=tflite: choose one of .*folder"):
         run_export(checkpoint, tmp_path, "format=tflite")
+    for word in ("fp16=true", "source=photos"):
+        with pytest.raises(PafposeError, match="apply to format=onnx only"):
+            run_export(checkpoint, tmp_path, word)
     with pytest.raises(PafposeError, match="ckpt_path is missing"):
         words = [f"paths.output_dir={tmp_path}"]
         export(load_config(words, name="export"), words)
