@@ -51,6 +51,7 @@ class Header(NamedTuple):
     orientation: int  # EXIF: 1 is upright
     transparent: bool  # has an alpha channel or a transparent colour
     format: str  # of the content, as Pillow names it: JPEG, PNG
+    deep: bool = False  # stored with 16 bits a channel
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -121,14 +122,20 @@ def open_picture(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
 
 def _header(picture: Image.Image) -> Header:
     size = picture.height, picture.width
+    deep = _is_deep(picture)
     if picture.format == "TIFF":  # Pillow and OpenCV turn these themselves
-        return Header(size, 1, picture.has_transparency_data, "TIFF")
+        return Header(size, 1, picture.has_transparency_data, "TIFF", deep)
     try:
         orientation = int(picture.getexif().get(_ORIENTATION, 1))
     except Exception:  # damaged metadata; the pixels may be fine
         orientation = 1
     orientation = orientation if 1 <= orientation <= 8 else 1
-    return Header(size, orientation, picture.has_transparency_data, str(picture.format))
+    return Header(size, orientation, picture.has_transparency_data, str(picture.format), deep)
+
+
+def _is_deep(picture: Image.Image) -> bool:
+    """Whether a PNG or TIFF has 16 bits a channel; Pillow's raw mode says so, its mode only for grey ones."""
+    return picture.format in {"PNG", "TIFF"} and ";16" in str(getattr(picture, "tile", "")[:1])
 
 
 def _checked_size(path: str | Path, limits: PhotoLimits, complaint: str) -> int:

@@ -130,6 +130,8 @@ def refuse_two_starts(cfg: DictConfig, folder: Path) -> None:
 def build_module(cfg: DictConfig, resume: Path | None) -> tuple[PoseModule, Rows]:
     """Build the module; return it with the rows that say what came from ``cfg.weights``, if it did."""
     if resume:
+        if cfg.weights and cfg.backbone.get("weights") is not None:
+            cfg.backbone.weights = None  # the interrupted run did not read them either
         module = PoseModule(plain(cfg))
         refuse_other_network(module, resume)
         return module, []

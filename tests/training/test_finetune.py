@@ -21,6 +21,7 @@ from pafpose.config import plain
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import TrainedNetwork, load_network
 from pafpose.models.backbones.small import SmallBackbone
+from pafpose.models.heads.single import SingleHead
 from pafpose.tools.export.export import export
 from pafpose.training.finetune import build_from_weights, log_origins, note_unfinished
 from pafpose.training.module import PoseModule
@@ -223,11 +224,39 @@ def test_the_backbone_alone_can_be_taken(tmp_path: Path) -> None:
         build_from_weights(compose("weights_part=head", weights=path))
 
 
+class OwnHead(SingleHead):
+    """A head with the names and shapes of another."""
+
+
 def test_another_head_starts_fresh_as_a_whole(tmp_path: Path) -> None:
     """Layers of two heads that happen to have the same name and shape do not mean the same."""
-    path = save(compose("head=cmu2017", "head.stages=2"), tmp_path / "old.ckpt")
-    _, rows = start(compose("head=lightweight2018", weights=path))
+    path = save(compose(), tmp_path / "old.ckpt")
+    cfg = compose(weights=path)
+    cfg.head._target_ = "tests.training.test_finetune.OwnHead"
+    _, rows = start(cfg)
     assert all(text.startswith("fresh") for name, text in rows.items() if name.startswith("head."))
+
+
+class SilentHead(torch.nn.Module):
+    """A head that does not say where its channels of fields are."""
+
+    def __init__(self, in_channels: int, num_heatmaps: int, num_pafs: int, **options: Any) -> None:
+        super().__init__()
+        self.inner = SingleHead(in_channels, num_heatmaps, num_pafs, **options)
+        self.stride = self.inner.stride
+
+    def forward(self, features: Tensor) -> list[Any]:
+        return self.inner(features)
+
+
+def test_a_head_that_names_no_channels_is_taken_for_the_same_skeleton_alone(tmp_path: Path) -> None:
+    shuffled = TOY | {"keypoints": ["c", "a", "e", "b", "d"]}
+    for skeleton, count in ((TOY, "38 of 38 tensors taken"), (shuffled, "fresh (38 tensors)")):
+        cfg = compose(skeleton=TOY)
+        cfg.head._target_ = "tests.training.test_finetune.SilentHead"
+        cfg.weights, cfg.trust = str(save(cfg, tmp_path / "old.ckpt")), True
+        cfg.skeleton = skeleton
+        assert start(cfg)[1]["head.inner"] == count
 
 
 @pytest.mark.parametrize(
@@ -321,7 +350,11 @@ def test_a_new_run_starts_from_the_averaged_weights_at_step_0(
 def test_both_keys_at_once_are_refused_unless_the_run_is_its_own(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(PafposeError, match=r"ckpt_path=.* goes on with a run.*weights=.* starts a new run"):
         run(tmp_path, f"weights={trained}", f"ckpt_path={trained}")
-    tiny = ("callbacks.panels.num_photos=0", "weights=/gone")  # as the command line resumes a killed run
+    tiny = (
+        "callbacks.panels.num_photos=0",
+        "weights=/gone",
+        "backbone.weights=/gone",
+    )  # as the command line resumes a killed run
     metrics, _ = run(tmp_path, *tiny, f"ckpt_path={trained}", f"paths.output_dir={trained}")
     assert metrics["steps"] == 3
 

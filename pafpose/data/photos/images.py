@@ -8,6 +8,7 @@ belong to the turned picture. Whatever is transparent becomes grey: nobody is se
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,12 @@ from pafpose.data.photo_file import (
 )
 from pafpose.errors import PafposeError
 
+log = logging.getLogger(__name__)
+
 FILL = 128  # grey of everything beyond the photo, as in the original training code
+
+DARK_BITS = 13  # 16-bit pictures whose values take no more bits are too dark, as from 12-bit cameras
+_warned: set[Path] = set()  # folders
 
 _COLOUR = {  # by how many times smaller
     1: cv2.IMREAD_COLOR,
@@ -138,6 +144,11 @@ def evaluation_input(
     return padded, matrix, valid
 
 
+def bits_used(data: np.ndarray, path: str | Path) -> int:
+    """Return how many bits the largest value of a picture file takes: 12 for one of a 12-bit camera."""
+    return int(_decode(data, cv2.IMREAD_UNCHANGED, path).max()).bit_length()
+
+
 def small_grey(path: Path, limits: PhotoLimits = DEFAULT_LIMITS) -> tuple[np.ndarray, Header, np.ndarray]:
     """Return bytes and header of a picture file, and the picture in grey as stored; JPEGs 8 times smaller."""
     data = _read_picture(path, limits)
@@ -187,6 +198,8 @@ def _decode_colour(data: np.ndarray, path: str | Path, factor: int = 1) -> np.nd
 
 def _decode_rgb(data: np.ndarray, header: Header, path: str | Path) -> np.ndarray:
     """Decode a picture as stored, with grey wherever it is transparent."""
+    if header.deep:
+        _warn_of_unused_bits(data, Path(path))
     image = _decode_on_grey(data, path) if header.transparent else _decode_colour(data, path)
     if image.shape[:2] != header.size:
         raise PafposeError(
@@ -194,6 +207,17 @@ def _decode_rgb(data: np.ndarray, header: Header, path: str | Path) -> np.ndarra
             f"{header.size}; {WAY_OUT}"
         )
     return image
+
+
+def _warn_of_unused_bits(data: np.ndarray, path: Path) -> None:
+    """Warn once per folder and process of 16-bit pictures that are dark because they use fewer bits."""
+    if path.parent not in _warned and 0 < (bits := bits_used(data, path)) <= DARK_BITS:
+        _warned.add(path.parent)
+        log.warning(
+            "%s: a 16-bit picture whose values take %d bits, so it is read %d times too dark; stretch such "
+            "pictures to 16 bits, or save them with 8",
+            path, bits, 2 ** (16 - bits),
+        )  # fmt: skip
 
 
 def _decode_on_grey(data: np.ndarray, path: str | Path) -> np.ndarray:

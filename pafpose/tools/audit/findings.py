@@ -48,6 +48,7 @@ KINDS: dict[str, Kind] = {
     "duplicate_picture": Kind(False, "Pictures that occur twice in a split", "keep one of them"),
     "turned": Kind(False, "Photos with an EXIF rotation", "check that labels fit the frame they are read in"),
     "wrong_suffix": Kind(False, "Files with the suffix of another format", "rename them; content decides"),
+    "dark_picture": Kind(False, "16-bit pictures of 13 bits or fewer", "stretch them, or store 8 bits"),
     "unlisted_file": Kind(False, "Photos that no annotation file lists", "list them, or ignore them"),
     "never_labelled": Kind(False, "Keypoints that are never labelled", "choose the skeleton that fits"),
 }  # fmt: skip

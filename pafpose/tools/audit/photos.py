@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from pafpose.data.photo_file import IMAGE_SUFFIXES, Header, PhotoLimits
-from pafpose.data.photos.images import small_grey
+from pafpose.data.photos.images import DARK_BITS, bits_used, small_grey
 from pafpose.errors import PafposeError
 from pafpose.tools.audit.findings import Finding
 from pafpose.tools.audit.split import Json, Split
@@ -34,6 +34,7 @@ class PhotoFile(NamedTuple):
     digest: bytes = b""  # of the whole file
     hash: int = 0  # 64 comparisons of neighbouring pixels ("difference hash")
     thumbnail: np.ndarray | None = None  # (16, 16) uint8
+    bits: int = 8  # that its values take
 
 
 def audit_photos(splits: Mapping[str, Split], workers: int) -> Iterator[Finding]:
@@ -69,6 +70,7 @@ def read_photo_file(path: Path, limits: PhotoLimits) -> PhotoFile:
         digest=hashlib.blake2b(data.tobytes(), digest_size=16).digest(),
         hash=int(bits, 2),
         thumbnail=cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA),
+        bits=bits_used(data, path) if header.deep else 8,
     )
 
 
@@ -115,6 +117,8 @@ def _contents(split: Split, files: Mapping[Path, PhotoFile]) -> Iterator[Finding
             frame = "turned upright" if upright else "as stored"
             text = f"stored as {stored} with EXIF orientation {header.orientation}; it is read {frame}"
             yield _about(split, "turned", photo, text)
+        if header.deep and file.bits <= DARK_BITS:
+            yield _about(split, "dark_picture", photo, f"16 bits, but its values take {file.bits}: too dark")
         if suffixes.get(file.path.suffix.lower()) != header.format:
             yield _about(split, "wrong_suffix", photo, f"holds a {header.format} picture")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,6 +50,22 @@ def test_other_kinds_become_rgb(tmp_path, picture, mode):
         assert image[20, 2, 0] > 200 and image[20, 60, 0] < 100
     if mode in ("L", "I;16"):
         assert (image[..., 0] == image[..., 2]).all() and np.ptp(image) > 50
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_16_bit_picture_of_12_bits_is_told_once_for_its_folder(tmp_path, caplog, suffix, channels):
+    values = np.linspace(0, 4095, 40 * 64 * channels).astype(np.uint16).reshape(40, 64, channels)
+    for name, scale in (("full", 16), ("dark", 1), ("also dark", 1)):
+        cv2.imwrite(str(tmp_path / f"{name}.{suffix}"), values * scale)
+    assert load_image(tmp_path / f"full.{suffix}").max() == 255
+    assert not caplog.messages
+    assert load_image(tmp_path / f"dark.{suffix}").max() <= 16  # of 255
+    load_image(tmp_path / f"also dark.{suffix}")
+    (message,) = caplog.messages
+    assert (
+        "dark.png" in message.replace(".tif", ".png") and "take 12 bits" in message and "16 times" in message
+    )
 
 
 def test_grey_photos_work_reduced_too(tmp_path, picture):

@@ -119,6 +119,13 @@ def forget(content: dict, k: int) -> None:
         del annotation["num_keypoints"]
 
 
+def save_with_12_bits(file: Path) -> None:
+    """As a microscope's 12-bit camera does: a 16-bit picture whose values end at 4095."""
+    with Image.open(file) as stored:
+        grey = np.array(stored.convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 16).save(file, "png")
+
+
 PLANTED: dict[str, Change] = {
     "duplicate_image_id": lambda root, c: c["images"].append(dict(c["images"][0])),
     "duplicate_annotation_id": lambda root, c: c["annotations"][3].update(id=1),
@@ -146,10 +153,11 @@ PLANTED: dict[str, Change] = {
     "duplicate_picture": lambda root, c: recompress(root),
     "turned": lambda root, c: turn(root),
     "wrong_suffix": lambda root, c: Image.fromarray(picture(3)).save(photo(root, 3), "png"),
+    "dark_picture": lambda root, c: save_with_12_bits(photo(root, 3)),
     "unlisted_file": lambda root, c: Image.fromarray(picture(900)).save(photo(root, 900)),
     "never_labelled": lambda root, c: forget(c, 3),
 }
-BESIDE = {"collapsed": {"swapped_sides"}}  # what necessarily comes along
+BESIDE = {"collapsed": {"swapped_sides"}, "dark_picture": {"wrong_suffix"}}  # what necessarily comes along
 
 
 def test_a_clean_set_is_clean(clean: Path, tmp_path: Path) -> None:
