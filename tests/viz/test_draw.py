@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pafpose.geometry import transform_keypoints
-from pafpose.viz.draw import draw_people, enlarge, line_width, write
+from pafpose.viz.draw import draw_people, enlarge, line_width, person_colour, write
 
 
 def changed(before, after):
@@ -39,6 +39,19 @@ def test_limbs_have_the_mean_colour_of_their_ends_and_need_both(coco18):
     assert tuple(out[100, 150]) == coco18.limb_colours[3]
     keypoints[0, b, 2] = 0
     assert len(changed(picture(), draw_people(picture(), keypoints, coco18))) < 150
+
+
+def test_people_may_have_a_colour_each(coco18):
+    keypoints = np.zeros((2, 18, 3))
+    a, b = coco18.limbs[3]
+    for n, y in enumerate((50, 150)):
+        keypoints[n, a], keypoints[n, b] = [50, y, 1], [250, y, 1]
+    out = draw_people(picture(), keypoints, coco18, colours="person", opacity=1)
+    assert tuple(out[50, 150]) == tuple(out[50, 50]) == person_colour(0)
+    assert tuple(out[150, 150]) == person_colour(1)
+    colours = np.array([person_colour(n) for n in range(6)], int)
+    distances = np.abs(colours[:, None] - colours[None]).sum(-1) + 1000 * np.eye(6)
+    assert distances.min() > 90
 
 
 def test_low_confidence_is_greyer(coco18):
