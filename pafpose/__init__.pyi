@@ -13,6 +13,7 @@ from .fields import Fields as Fields
 from .fields import Poses as Poses
 from .fields import Targets as Targets
 from .inference.people import People as People
+from .inference.tracking import Tracker as Tracker
 from .skeleton import Skeleton as Skeleton
 
 __version__: str

@@ -63,6 +63,7 @@ class People:
     keypoints: Tensor  # (N, K, 3): x, y in pixels of the photo, confidence 0..1; 0, 0, 0 when not found
     scores: Tensor  # (N,) from 0 to 1
     skeleton: Skeleton
+    ids: Tensor | None = None  # (N,) in videos: the same for the same person, from 1; 0 for nobody known
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,19 +83,27 @@ class People:
         if not 0 <= score <= 1:
             raise PafposeError(f"a lowest score of {score}: give one from 0 (everybody) to 1")
         kept = self.scores >= score
-        return People(self.keypoints[kept], self.scores[kept], self.skeleton)
+        ids = None if self.ids is None else self.ids[kept]
+        return People(self.keypoints[kept], self.scores[kept], self.skeleton, ids)
 
     def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
         """Return the people as COCO results, with the box of the keypoints that were found and its area.
 
-        As in COCO, only scored keypoints are listed; one that was not found is 0, 0, 0.
+        As in COCO, only scored keypoints are listed; one that was not found is 0, 0, 0. In videos,
+        ``track_id`` is the person's id, and None without one.
         """
         results = people_to_coco(Poses(self.keypoints, self.scores), image_id, self.skeleton)
-        return [person | _extent(np.array(person["keypoints"]).reshape(-1, 3)) for person in results]
+        results = [person | _extent(np.array(person["keypoints"]).reshape(-1, 3)) for person in results]
+        if self.ids is None:
+            return results
+        return [
+            person | {"track_id": n or None} for person, n in zip(results, self.ids.tolist(), strict=True)
+        ]
 
     def draw(self, photo: Photo, *, bgr: bool = False) -> np.ndarray:
         """Draw everybody on a copy of the photo, with scores; return RGB uint8, or BGR with ``bgr``."""
-        drawn = draw_people(as_rgb(photo, bgr=bgr), self.keypoints, self.skeleton, scores=self.scores)
+        image = as_rgb(photo, bgr=bgr)
+        drawn = draw_people(image, self.keypoints, self.skeleton, scores=self.scores, ids=self.ids)
         return np.ascontiguousarray(drawn[..., ::-1]) if bgr else drawn
 
 

@@ -27,6 +27,7 @@ def draw_people(
     skeleton: Skeleton,
     *,
     scores: Sequence[float] | np.ndarray | Tensor | None = None,
+    ids: Sequence[int] | Tensor | None = None,
     colours: str = "limb",
     opacity: float = 0.85,
 ) -> np.ndarray:
@@ -35,17 +36,23 @@ def draw_people(
     ``keypoints`` (N, K, 3) are x, y and confidence, or COCO's v; those with 0 are left out, and those of low
     confidence are fainter. Lines are thinner on smaller people. People with higher scores are drawn on top.
     Each score is written above its person unless it would cover a higher one. ``colours`` is one of
-    ``COLOURS``: every limb has its own colour, or every person, by their place among ``keypoints``.
+    ``COLOURS``: every limb has its own colour, or every person, by their id if there are ``ids``, else by
+    their place among ``keypoints``. Ids above 0 are written before the scores.
     """
     people = as_numpy(keypoints).reshape(-1, skeleton.num_keypoints, 3)
     ranks = np.zeros(len(people)) if scores is None else as_numpy(scores).reshape(-1)
+    numbers = [0] * len(people) if ids is None else [int(n) for n in ids]
     order = np.argsort(ranks, kind="stable")
     out = image.copy()
     for n in order:
-        colour = person_colour(int(n)) if colours == "person" else None
+        colour = person_colour(int(n) if ids is None else numbers[n]) if colours == "person" else None
         _draw_person(out, people[n], skeleton, colour=colour, opacity=opacity)
     if scores is not None:
-        _write_scores(out, people[order[::-1]], ranks[order[::-1]])
+        labels = [
+            f"{number}: {rank:.2f}" if number else f"{rank:.2f}"
+            for number, rank in zip(numbers, ranks, strict=True)
+        ]
+        _write_labels(out, people[order[::-1]], [labels[n] for n in order[::-1]])
     return out
 
 
@@ -125,16 +132,15 @@ def fixed_point(point: Sequence[float] | np.ndarray) -> tuple[int, int]:
     return x, y
 
 
-def _write_scores(image: np.ndarray, people: np.ndarray, scores: np.ndarray) -> None:
-    """Write scores above people's heads in their order, leaving out those that would cover another."""
+def _write_labels(image: np.ndarray, people: np.ndarray, labels: Sequence[str]) -> None:
+    """Write labels above people's heads in their order, leaving out those that would cover another."""
     size = max(9.0, 0.018 * max(image.shape[:2]))
     taken: list[Rectangle] = []
-    for person, score in zip(people, scores, strict=True):
+    for person, text in zip(people, labels, strict=True):
         seen = person[person[:, 2] > 0, :2]
         if not len(seen):
             continue
         at = (seen[:, 0].mean(), seen[:, 1].min() - 3 * line_width(person, image.shape))
-        text = f"{score:.2f}"
         area = _text_area(image, text, at, size=size, centred=True)
         if not any(_overlap(area, other) for other in taken):
             taken.append(area)

@@ -54,6 +54,18 @@ def test_people_may_have_a_colour_each(coco18):
     assert distances.min() > 90
 
 
+def test_ids_choose_colours_and_are_written(coco18):
+    keypoints = np.zeros((1, 18, 3))
+    keypoints[0, 0] = [150, 100, 1]
+    seventh = draw_people(picture(), keypoints, coco18, scores=[0.5], ids=[7], colours="person", opacity=1)
+    assert tuple(seventh[100, 150]) == person_colour(7)
+    plain = draw_people(picture(), keypoints, coco18, scores=[0.5], opacity=1)
+    unknown = draw_people(picture(), keypoints, coco18, scores=[0.5], ids=[0], opacity=1)
+    assert (unknown == plain).all()
+    label, number = (changed(picture(), drawn)[:, 1] for drawn in (plain, seventh))
+    assert np.ptp(number) > np.ptp(label)  # "7: 0.50"
+
+
 def test_low_confidence_is_greyer(coco18):
     keypoints = np.zeros((1, 18, 3))
 

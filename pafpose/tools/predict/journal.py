@@ -156,11 +156,12 @@ def category(skeleton: Skeleton) -> Line:
 def write_csv(journal: Path, path: Path, skeleton: Skeleton) -> None:
     """Write a journal as a table with a row for each person of each frame.
 
-    ``person`` counts from 1 in each frame, best score first. The box is x, y, width, height in pixels.
+    ``person`` counts from 1 in each frame, best score first; ``track_id`` follows a person through a video.
+    The box is x, y, width, height in pixels.
     Keypoints that were not found are empty.
     """
     names = [skeleton.keypoints[k] for k in skeleton.scored]
-    head = ["file_name", "frame", "seconds", "person", "score", "x", "y", "width", "height"]
+    head = ["file_name", "frame", "seconds", "person", "track_id", "score", "x", "y", "width", "height"]
     head += [f"{name}_{part}" for name in names for part in ("x", "y", "confidence")]
     with _whole_text(path) as file:
         table = csv.writer(file)
@@ -174,6 +175,7 @@ def _row(line: Line, number: int, person: Line) -> list[Any]:
     points = person["keypoints"]
     found = [points[n // 3 * 3 + 2] > 0 for n in range(len(points))]
     return [
-        line["file_name"], line.get("frame"), line.get("seconds"), number, round(person["score"], 4),
-        *person["bbox"], *(value if there else None for value, there in zip(points, found, strict=True)),
+        line["file_name"], line.get("frame"), line.get("seconds"), number, person.get("track_id"),
+        round(person["score"], 4), *person["bbox"],
+        *(value if there else None for value, there in zip(points, found, strict=True)),
     ]  # fmt: skip

@@ -52,7 +52,9 @@ def draw_overlay(found: Found, skeleton: Skeleton, settings: OverlaySettings) ->
     if settings.draw == "fields":
         return image
     people = found.people.at_least(settings.drawn_score)
-    return draw_people(image, people.keypoints, skeleton, scores=people.scores, colours=settings.colours)
+    return draw_people(
+        image, people.keypoints, skeleton, scores=people.scores, ids=people.ids, colours=settings.colours
+    )
 
 
 def draw_fields(

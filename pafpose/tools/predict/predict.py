@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig
 
+from pafpose.config import settings
 from pafpose.data.photos.images import load_image
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import find_weights
 from pafpose.inference.predictor import Found, Frame, Predictor
+from pafpose.inference.tracking import Tracker, TrackSettings
 from pafpose.runtime.ahead import map_ahead, read_ahead
 from pafpose.runtime.cores import usable_cores
 from pafpose.runtime.log import quiet_known_warnings
@@ -61,11 +63,12 @@ def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> Summary:
     quiet_known_warnings()
     folder = Path(cfg.paths.output_dir)
     look = OverlaySettings(cfg.draw, cfg.colours, cfg.background, cfg.drawn_score)
+    track = settings(TrackSettings, cfg.track, "track")
     sources = find_sources(cfg.source, leave_out=folder)
     predictor = Predictor(load_checkpoint(cfg, overrides))
     folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(folder / "predictions.jsonl", _fingerprint(cfg))
-    run = Prediction(predictor, journal, look, Summary(folder), cfg.batch_size, cfg.max_frames)
+    run = Prediction(predictor, journal, look, Summary(folder), cfg.batch_size, cfg.max_frames, track)
     try:
         run.find_all(sources)
     finally:
@@ -94,6 +97,7 @@ class Prediction:
     summary: Summary
     batch_size: int | None
     max_frames: int | None
+    track: TrackSettings
 
     def find_all(self, sources: Sources) -> None:
         """Find the people of all sources, except what is in the journal from an earlier call."""
@@ -168,7 +172,7 @@ class Prediction:
     def find_in_video(self, video: Video, overlay: str, *, live: bool = False) -> None:
         """Find, draw and note the people of a video; Ctrl-C ends a ``live`` one and keeps what there is."""
         frames: Iterable[Frame] = video if live else read_ahead(video, count=2 * THREADS)
-        found = self._find(frames, batch_size=1 if live else self.batch_size)
+        found = self._follow(self._find(frames, 1 if live else self.batch_size), video.rate)
         first = next(found, None)
         if first is None:
             self.summary.leave_out(video.name, video.fault or f"{video.name}: a video without pictures")
@@ -189,6 +193,13 @@ class Prediction:
 
     def _find(self, frames: Iterable[Frame], batch_size: int | None) -> Iterator[Found]:
         return self.predictor.find(frames, batch_size=batch_size, keep_fields=self.look.needs_fields)
+
+    def _follow(self, frames: Iterator[Found], rate: float) -> Iterator[Found]:
+        """Give the people of a video ids, and smooth them."""
+        if not self.track.ids:
+            return frames
+        tracker = Tracker(self.predictor.skeleton, rate=rate, settings=self.track)
+        return (replace(found, people=tracker(found.people)) for found in frames)
 
     def _draw(self, found: Found) -> np.ndarray | None:
         if self.look.draw == "none":

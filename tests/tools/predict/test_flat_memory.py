@@ -45,9 +45,7 @@ def test_memory_does_not_grow_with_the_frames(
     after = megabytes()
     assert (summary.frames, summary.people) == (FRAMES, 2 * FRAMES)
     early, late = np.median(seen[500:1000]), np.median(seen[-500:])
-    print(
-        f"{early:.0f} MB early, {late:.0f} MB late, {after:.0f} MB after json and csv"
-    )
+    print(f"{early:.0f} MB early, {late:.0f} MB late, {after:.0f} MB after json and csv")
     assert late - early < 20 and after - early < 20
     result = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert len(result["images"]) == FRAMES and len(result["annotations"]) == 2 * FRAMES

@@ -210,9 +210,21 @@ def test_a_videos_people_come_with_their_frames(run: Run, photos: Path, tmp_path
     assert [row.split(",")[:4] for row in rows[:3]] == [
         ["clip.avi", "0", "0.0", "1"], ["clip.avi", "0", "0.0", "2"], ["clip.avi", "1", "0.1", "1"]
     ]  # fmt: skip
+    assert [row.split(",")[4] for row in rows] == ["1", "2"] * 5
+    assert [person["track_id"] for person in result["annotations"]] == [1, 2] * 5
     drawn = list(Video(tmp_path / "out" / "videos" / "clip.mp4", "clip"))
     difference = np.abs(drawn[4].image.astype(int) - images[101]).max(-1) > 60
     assert len(drawn) == 5 and drawn[0].image.shape == images[101].shape and 200 < difference.sum() < 20_000
+
+
+def test_ids_are_for_videos_and_can_be_turned_off(run: Run, photos: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi", [load_image(photos / f"{101:012d}.png")] * 2)
+    run(tmp_path / "photos")
+    run(tmp_path / "off", f"source={clip}", "track.ids=false")
+    for folder in ("photos", "off"):
+        assert not any("track_id" in person for person in read(tmp_path / folder)["annotations"])
+    with pytest.raises(PafposeError, match=r"track.max_missing=-1"):
+        run(tmp_path / "bad", "track.max_missing=-1")
 
 
 def test_a_video_that_is_cut_off_keeps_what_came_before(run: Run, photos: Path, tmp_path: Path) -> None:
