@@ -152,16 +152,23 @@ def load_network(
         config = _trusted(stored.config, stored.source, trust=trust)
     if "weights" in config["backbone"]:  # pretrained weights would be fetched only to be overwritten
         config["backbone"]["weights"] = None
-    network = _build_network(config, stored.source)
+    with torch.device("meta"):  # without memory: a damaged config may describe a network of any size
+        _fill(_build_network(config, stored.source), stored, assign=True)
+    network = _fill(_build_network(config, stored.source), stored)
+    return _complete(TrainedNetwork(network.to(device).eval(), config), stored.source)
+
+
+def _fill(network: PoseNetwork, stored: StoredWeights, *, assign: bool = False) -> PoseNetwork:
+    """Return the network with the stored weights; raise ``PafposeError`` if they do not fit it."""
     try:
-        network.load_state_dict(stored.state)
+        network.load_state_dict(stored.state, assign=assign)
     except RuntimeError as error:
         raise PafposeError(
             f"{stored.source}: its weights do not fit the network that its config describes, so it was "
             "written by another version of pafpose; use that version, or train again "
             f"({str(error).splitlines()[1].strip()[:120]} ...)"
         ) from error
-    return _complete(TrainedNetwork(network.to(device).eval(), config), stored.source)
+    return network
 
 
 def is_onnx(path: str | Path) -> bool:

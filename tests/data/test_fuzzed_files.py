@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -212,5 +213,27 @@ def test_checkpoints(checkpoint: Path, tmp_path: Path, count: int) -> None:
     def trial(seed: int) -> None:
         path.write_bytes(mutated_bytes(whole, seed))
         load_network(path)
+
+    check(count, trial, named=str(path))
+
+
+@pytest.mark.parametrize("count", [pytest.param(60), *SOAK])
+def test_configs_of_checkpoints(checkpoint: Path, tmp_path: Path, count: int) -> None:
+    """Files that torch can read, whose config is odd: the network is loaded and used, or refused by name."""
+    from pafpose.inference.checkpoint import load_network
+
+    whole = torch.load(checkpoint / "checkpoints" / "best.ckpt", weights_only=True)
+    config = whole["hyper_parameters"]["config"]
+    groups = ("backbone", "head", "skeleton", "heatmap", "paf", "decode", "evaluate", "precision")
+    image = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    path = tmp_path / "odd.ckpt"
+    load_network(checkpoint).decoder.warm_up()  # compiling takes longer than a trial may
+
+    def trial(seed: int) -> None:
+        odd = config | mutated_json({key: config[key] for key in groups}, seed)
+        torch.save(whole | {"hyper_parameters": whole["hyper_parameters"] | {"config": odd}}, path)
+        trained = load_network(path)
+        fields = trained.predict_fields(image)
+        trained.decoder(fields.heatmaps[0], fields.pafs[0])
 
     check(count, trial, named=str(path))

@@ -134,3 +134,11 @@ def test_the_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch, che
 def test_train_is_that_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pafpose.training.run.train", lambda cfg: {"AP": cfg["number"]})
     assert pafpose.train({"number": 0.5}) == {"AP": 0.5}
+
+
+def test_a_network_that_no_memory_could_hold_is_refused_at_once(checkpoint: Path, tmp_path: Path) -> None:
+    content = torch.load(checkpoint / "checkpoints" / "best.ckpt", weights_only=True)
+    content["hyper_parameters"]["config"]["head"]["expansion"] = 1e9
+    torch.save(content, tmp_path / "huge.ckpt")
+    with pytest.raises(PafposeError, match=r"huge\.ckpt: its weights do not fit"):
+        load_network(tmp_path / "huge.ckpt")
