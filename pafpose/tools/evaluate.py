@@ -86,7 +86,8 @@ def _decode_saved_fields(
             "saved fields need no checkpoint"
         )
     saved = SavedFields(cfg.evaluate.fields)
-    for key, _ in typed_keys(overrides):
+    keys = [key for key, _ in typed_keys(overrides)]
+    for key in keys:
         _refuse_unless_free(key)
     if not cfg.trust:
         refuse_code(saved.config, saved.folder)
@@ -98,6 +99,10 @@ def _decode_saved_fields(
         limit = read_settings(EvaluateSettings, config["evaluate"], "evaluate").max_detections
     except (KeyError, TypeError, AttributeError) as error:
         raise PafposeError(f"{saved.folder}: its config is incomplete or damaged ({error!r})") from error
+    except PafposeError as error:
+        if any(key.startswith("decode") for key in keys):  # then the command line is as likely to be wrong
+            raise
+        raise PafposeError(f"{saved.folder}: {error}") from error
     started = time.perf_counter()
     result = evaluate_saved(saved, decoder, max_detections=limit)
     result.metrics["seconds"] = time.perf_counter() - started

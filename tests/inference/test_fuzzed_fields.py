@@ -52,7 +52,7 @@ def test_saved_fields(checkpoint: Path, tmp_path: Path, count: int) -> None:
             (folder / file.name).write_text(json.dumps(content))
         score(folder, tmp_path / "out")
 
-    check(count, trial, named="")
+    check(count, trial, named=str(tmp_path))
 
 
 def test_fields_that_are_not_fields(tmp_path: Path) -> None:
