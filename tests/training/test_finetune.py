@@ -350,11 +350,8 @@ def test_a_new_run_starts_from_the_averaged_weights_at_step_0(
 def test_both_keys_at_once_are_refused_unless_the_run_is_its_own(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(PafposeError, match=r"ckpt_path=.* goes on with a run.*weights=.* starts a new run"):
         run(tmp_path, f"weights={trained}", f"ckpt_path={trained}")
-    tiny = (
-        "callbacks.panels.num_photos=0",
-        "weights=/gone",
-        "backbone.weights=/gone",
-    )  # as the command line resumes a killed run
+    # as the command line resumes a run that was killed
+    tiny = ("callbacks.panels.num_photos=0", "weights=/gone", "backbone.weights=/gone")
     metrics, _ = run(tmp_path, *tiny, f"ckpt_path={trained}", f"paths.output_dir={trained}")
     assert metrics["steps"] == 3
 
