@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 import logging
 import os
 import subprocess
@@ -376,8 +377,9 @@ def test_an_unfinished_run_can_also_be_resumed(tmp_path: Path, caplog: pytest.Lo
 
 def test_an_exported_folder_gives_the_same_weights(trained: Path, tmp_path: Path) -> None:
     """And cannot be resumed."""
-    words = [f"ckpt_path={trained}", f"paths.output_dir={tmp_path}"]
+    words = [f"ckpt_path={trained}", "format=folder", f"paths.output_dir={tmp_path}"]
     folder = export(pafpose.load_config(words, name="export"), overrides=[])
+    assert "weights" not in json.loads((folder / "config.json").read_text())["config"]  # a path
     cfg = tiny_config(tmp_path)
     cfg.weights = str(trained)
     expected = build_from_weights(cfg)[0].state_dict()
