@@ -1,4 +1,4 @@
-"""Speed, mostly as ratios: python scripts/benchmark.py targets|decode|data|overhead|networks."""
+"""Speed, mostly as ratios: python scripts/benchmark.py targets|decode|data|overhead|networks|export."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 def main() -> None:
     """Measure one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["targets", "decode", "data", "overhead", "networks"])
+    parser.add_argument("what", choices=["targets", "decode", "data", "overhead", "networks", "export"])
     parser.add_argument("--coco", type=Path, help="a COCO folder, for the row of real photos")
     parser.add_argument("--device", default="cpu", help="overhead: cpu or cuda")
     parser.add_argument(
@@ -49,6 +49,11 @@ def main() -> None:
         from benchmarks.networks import networks_table
 
         show("networks of the recipes; CPU ms of one photo on one thread", networks_table())
+        return
+    if arguments.what == "export":
+        from benchmarks.export import export_table
+
+        show("one photo of 640 x 480 px on two threads", export_table())
         return
     skeleton = pafpose.build_skeleton(pafpose.load_config())
     if arguments.what == "targets":

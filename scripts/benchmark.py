@@ -1,4 +1,4 @@
-"""Measure speed, in a checkout: python scripts/benchmark.py targets|decode|data|overhead|networks."""
+"""Measure speed, in a checkout: python scripts/benchmark.py targets|decode|data|overhead|networks|export."""
 
 import runpy
 import sys
