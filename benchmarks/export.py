@@ -19,7 +19,7 @@ from pafpose.runtime.precision import resolve_precision
 from pafpose.tools.export.check import draw_photos
 from pafpose.tools.export.onnx_file import write_onnx
 
-RECIPES = ("quickstart", "modern", "lightweight2018", "cao2017")
+RECIPES = ("quickstart", "modern", "lightweight2018")
 PHOTO = (480, 640)  # height and width
 
 

@@ -18,7 +18,7 @@ from pafpose import factory
 from pafpose.config import Config, build, plain
 from pafpose.data.datamodule import PoseDataModule
 from pafpose.errors import PafposeError
-from pafpose.inference.checkpoint import find_checkpoint, load_network
+from pafpose.inference.checkpoint import find_checkpoint, is_onnx, load_network
 from pafpose.inference.evaluate import evaluate_trained
 from pafpose.inference.exported_folder import is_exported_folder
 from pafpose.inference.format_version import check_format
@@ -159,6 +159,10 @@ def refuse_other_network(module: PoseModule, resume: Path) -> None:
 
 def find_resumable(path: str) -> tuple[Path, int]:
     """Find the checkpoint to resume from, and its step; raise ``PafposeError`` if it holds weights alone."""
+    if is_onnx(path):
+        raise PafposeError(
+            f"ckpt_path={path}: an ONNX file holds no state of training; give the run that it was made from"
+        )
     if is_exported_folder(Path(str(path))):
         raise weights_alone(path)
     file = find_checkpoint(path, prefer=("last", "best"))

@@ -178,6 +178,5 @@ def test_no_other_file_is_read(edited: Any, tmp_path: Path) -> None:
 def test_training_does_not_start_from_it(onnx_file: Path) -> None:
     with pytest.raises(PafposeError, match=r"weights=.*model\.onnx: an ONNX file holds no weights"):
         read_weights(onnx_file, key="weights")
-    with pytest.raises(PafposeError, match=r"model\.onnx: ") as error:
+    with pytest.raises(PafposeError, match=r"ckpt_path=.*model\.onnx: an ONNX file holds no state"):
         find_resumable(str(onnx_file))
-    assert "\n" not in str(error.value)
