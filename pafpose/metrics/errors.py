@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pafpose.metrics.coco_ap import MAX_DETECTIONS, Detection, coco_ap, in_skeleton_order
+from pafpose.metrics.distances import Distances, measure_distances
 from pafpose.skeleton import Skeleton
 
 KINDS = ("good", "jitter", "inversion", "swap", "missed")
@@ -37,7 +38,7 @@ _EPSILON = np.spacing(1)  # COCO's, so that an area of 0 does no harm
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """Counts of keypoints and people, and the AP gained when one kind of error alone is put right."""
+    """Counts of keypoints and people, the AP gained by putting one kind of error right, and pixel errors."""
 
     keypoints: tuple[str, ...]  # scored ones
     counts: np.ndarray  # (K, 5) labelled keypoints of matched people, by kind
@@ -46,9 +47,10 @@ class ErrorReport:
     background: int  # found people who match nobody
     ap: float
     gains: dict[str, float]  # by GAINS
+    distances: Distances  # in pixels, of the same matches
 
     def metrics(self) -> dict[str, float]:
-        """Return flat numbers for metrics.json; shares are of the labelled keypoints of matched people."""
+        """Return flat numbers for metrics.json; those by kind are shares of labelled keypoints."""
         rows = {"": self.counts.sum(0)} | dict(zip(self.keypoints, self.counts, strict=True))
         flat = {}
         for name, row in rows.items():
@@ -56,7 +58,8 @@ class ErrorReport:
             for kind, share in zip(KINDS, shares, strict=True):
                 flat[f"errors_{kind}_{name}" if name else f"errors_{kind}"] = share
         flat |= {"errors_background": float(self.background), "errors_unseen": float(self.unseen)}
-        return flat | {f"gain_{name}": gain for name, gain in self.gains.items()}
+        flat |= {f"gain_{name}": gain for name, gain in self.gains.items()}
+        return flat | self.distances.metrics()
 
 
 def error_report(
@@ -104,14 +107,16 @@ def error_report(
     oks = {match.detection: match.oks for match in matches}
     repaired["ranking"] = ap([d | {"score": oks.get(n, 0.0)} for n, d in enumerate(detections)])
     before = ap(detections)
+    keypoints = tuple(skeleton.keypoints[k] for k in skeleton.scored)
     return ErrorReport(
-        keypoints=tuple(skeleton.keypoints[k] for k in skeleton.scored),
+        keypoints=keypoints,
         counts=_count(matches, len(skeleton.scored)),
         people=len(people),
         unseen=len(unseen),
         background=len(background),
         ap=before,
         gains={name: repaired[name] - before for name in GAINS},
+        distances=_distances(keypoints, sorted(people), annotations, detections, matches),
     )
 
 
@@ -246,6 +251,19 @@ def _count(matches: Sequence[_Match], num_keypoints: int) -> np.ndarray:
         labelled = np.flatnonzero(match.kinds >= 0)
         counts[labelled, match.kinds[labelled]] += 1
     return counts
+
+
+def _distances(
+    keypoints: tuple[str, ...],
+    people: Sequence[int],
+    annotations: Sequence[Mapping[str, Any]],
+    detections: Sequence[Detection],
+    matches: Sequence[_Match],
+) -> Distances:
+    row = {g: n for n, g in enumerate(people)}
+    true = np.array([_points(annotations[g]) for g in people])
+    found = {row[match.annotation]: _points(detections[match.detection]) for match in matches}
+    return measure_distances(keypoints, true, found)
 
 
 def _with_true_places(
