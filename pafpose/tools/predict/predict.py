@@ -164,10 +164,9 @@ class Prediction:
                 f"{self.summary.folder} holds a recording of {name}; choose another hydra.run.dir, or delete "
                 "it with overwrite=true"
             )
+        video = Video(number, name, max_frames=self.max_frames)
         log.info("%s: press Ctrl-C to end", name)
-        self.find_in_video(
-            Video(number, name, max_frames=self.max_frames), f"videos/camera{number}.mp4", live=True
-        )
+        self.find_in_video(video, f"videos/camera{number}.mp4", live=True)
 
     def find_in_video(self, video: Video, overlay: str, *, live: bool = False) -> None:
         """Find, draw and note the people of a video; Ctrl-C ends a ``live`` one and keeps what there is."""
