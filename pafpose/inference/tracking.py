@@ -136,14 +136,19 @@ class Tracker:
         return replace(people, keypoints=torch.from_numpy(smoothed).to(people.keypoints), ids=ids)
 
     def _match(self, people: np.ndarray, scores: np.ndarray) -> dict[int, _Track]:
-        """Return the track of each person (K, 3), by the person's place; new tracks for new people."""
+        """Return the track of each person (K, 3), by the person's place; new tracks for new people.
+
+        The assignment has the largest sum of similarities, in which people with high scores weigh more, so
+        that fragments of somebody do not take the track, and tracks that are missing weigh less.
+        """
         similarity = np.array(
-            [[self._similarity(track, person) for track in self._tracks] for person in people]
+            [self._similarity(track, person) for person in people for track in self._tracks]
         )
-        pairs = zip(*linear_sum_assignment(-similarity.reshape(len(people), len(self._tracks))), strict=True)
-        found = {
-            int(n): self._tracks[t] for n, t in pairs if similarity[n, t] >= self.settings.min_similarity
-        }
+        similarity = similarity.reshape(len(people), len(self._tracks))
+        similarity[similarity < self.settings.min_similarity] = 0
+        missing = np.array([track.missing for track in self._tracks])
+        pairs = linear_sum_assignment(similarity * scores[:, None] / np.sqrt(missing), maximize=True)
+        found = {int(n): self._tracks[t] for n, t in zip(*pairs, strict=True) if similarity[n, t]}
         for n, person in enumerate(people):
             if n in found:
                 found[n].add(person)

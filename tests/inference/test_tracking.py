@@ -139,6 +139,49 @@ def test_people_with_low_scores_start_no_track(coco18: Skeleton) -> None:
     assert [tracker(one).to_coco()[0]["track_id"] for one in (people, weak)] == [1, 1]
 
 
+def test_fragments_do_not_take_a_track(coco18: Skeleton) -> None:
+    """A second skeleton of the same person: three keypoints, which are often nearer to the expected place."""
+    tracker, rng = Tracker(coco18, rate=RATE), np.random.default_rng(0)
+    for (person,) in zip(still(coco18, 30, 0), strict=True):
+        whole, fragment = person.keypoints.clone(), person.keypoints.clone()
+        whole[..., :2] += torch.from_numpy(rng.normal(0, 4, whole[..., :2].shape)) * (whole[..., 2:] > 0)
+        fragment[:, 3:] = 0
+        both = People(torch.cat([whole, fragment]), torch.tensor([0.8, 0.1]), coco18)
+        assert tracker(both).ids.tolist() == [1, 0]  # type: ignore[union-attr]
+
+
+def test_a_walker_is_expected_farther_on(coco18: Skeleton) -> None:
+    """Hidden for 20 frames, while somebody else stops where the walker was seen last."""
+    tracker = Tracker(coco18, rate=RATE)
+
+    def at(*places: float) -> People:
+        (person,) = still(coco18, 1, 0)
+        keypoints = person.keypoints.repeat(len(places), 1, 1)
+        keypoints[..., 0] += torch.tensor(places)[:, None] * (keypoints[..., 2] > 0)
+        return People(keypoints, torch.full((len(places),), 0.8), coco18)
+
+    for frame in range(20):
+        tracker(at(4.0 * frame))
+    for _ in range(20):
+        tracker(at())
+    assert tracker(at(4.0 * 19, 4.0 * 40)).ids.tolist() == [2, 1]  # type: ignore[union-attr]
+
+
+def test_a_lost_track_does_not_take_the_place_of_a_living_one(coco18: Skeleton) -> None:
+    """Two people in one place, of whom one is gone."""
+    tracker = Tracker(coco18, rate=RATE)
+    (one,) = still(coco18, 1, 0)
+    two = one.keypoints.clone()
+    two[..., 0] += 8 * (two[..., 2] > 0)
+    pair = People(torch.cat([one.keypoints, two]), torch.tensor([0.8, 0.7]), coco18)
+    assert tracker(pair).ids.tolist() == [1, 2]  # type: ignore[union-attr]
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        noise = torch.from_numpy(rng.normal(0, 4, two[..., :2].shape)).float() * (two[..., 2:] > 0)
+        moved = People(torch.cat([two[..., :2] + noise, two[..., 2:]], -1), torch.tensor([0.7]), coco18)
+        assert tracker(moved).ids.tolist() == [2]  # type: ignore[union-attr]
+
+
 def test_bad_settings(coco18: Skeleton) -> None:
     with pytest.raises(PafposeError, match="rate=0"):
         Tracker(coco18, rate=0)
