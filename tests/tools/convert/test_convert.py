@@ -17,6 +17,7 @@ from pafpose.inference.checkpoint import load_network
 from pafpose.skeleton import Skeleton
 from pafpose.tools.convert import LAYOUTS, convert_weights, guess_layout, read_weights
 from pafpose.tools.convert.checkpoint import convert
+from pafpose.training.finetune import build_from_weights
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,18 @@ def test_lightweight(
         close(fields.pafs, pafs)
     people = pafpose.load(run, device="cpu")(np.zeros((40, 60, 3), np.uint8))
     assert people.keypoints.shape[1:] == (18, 3)
+
+
+def test_a_training_starts_from_converted_weights(light: dict[str, Tensor], tmp_path: Path) -> None:
+    """Under the recipe and the pixels of the published network, as docs/convert.md says."""
+    run = converted(tmp_path, light, "refinements=1")
+    content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    assert content["hyper_parameters"]["format_version"] == 1
+    typed = ["experiment=lightweight2018", "backbone.normalisation=caffe", f"weights={run}"]
+    module, rows = build_from_weights(load_config(typed))
+    for name, value in load_network(run).network.state_dict().items():
+        assert torch.equal(module.network.state_dict()[name], value), name
+    assert not any("fresh" in text for _, text in rows)
 
 
 def network_of(light: dict[str, Tensor], **changes: Tensor | None) -> None:
