@@ -1,12 +1,13 @@
 # Everything below uses plain pip in a virtual environment of its own; nothing else is needed but Python 3.11 and git.
 PYTHON ?= python3.11
+PYTHONS ?= python3.11 python3.12 python3.13
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-all soak lint docs audit mutants setup pictures
+.PHONY: help demo test test-all test-all-pythons test-lowest soak lint docs audit mutants setup pictures
 
 help: ## say what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +26,21 @@ test: $(VENV)/installed ## the default tests (minutes)
 test-all: $(VENV)/installed ## the default and the slow tests, sweep engines included
 	$(BIN)/python -m pip install --quiet --editable '.[dev,sweep]'
 	$(BIN)/python -m pytest -m 'not soak and not gpu'
+
+test-all-pythons: $(PYTHONS:%=test-on-%) ## the default tests on each of PYTHONS, in environments of their own
+
+test-on-%:
+	@$* -c '' 2> /dev/null || { \
+	  echo "$* does not start. Install it, or name those to use: make test-all-pythons PYTHONS='$(PYTHON)'"; exit 1; }
+	$* -m venv $(VENV)-$*
+	$(VENV)-$*/bin/python -m pip install --quiet --upgrade --editable '.[test]'
+	$(VENV)-$*/bin/python -m pytest
+
+test-lowest: ## the default tests with the oldest releases that pyproject.toml allows
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct --editable '.[test]'
+	$(VENV)-lowest/bin/python -m pytest
 
 soak: $(VENV)/installed ## fuzzing, kills and long loads
 	$(BIN)/python -m pytest -m soak

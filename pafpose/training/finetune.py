@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from pafpose import factory
 from pafpose.config import plain
 from pafpose.errors import PafposeError
 from pafpose.inference.checkpoint import TrainedNetwork, load_network
@@ -86,7 +87,7 @@ def takes_head(config: Mapping[str, Any], old: TrainedNetwork) -> bool:
     """Return whether the head is taken too; raise ``PafposeError`` if it shares no keypoint's name."""
     if config["weights_part"] == "backbone" or not _same_kind(config["head"], old.config["head"]):
         return False
-    new = Skeleton.from_config(config["skeleton"], limbs=config["paf"]["limbs"])
+    new = factory.build_skeleton(config)
     if not match_keypoints(new, old.skeleton):
         raise PafposeError(
             f"weights={config['weights']}: its skeleton {old.skeleton.name} shares no keypoint's name with "
@@ -110,10 +111,7 @@ def fitting_tensors(module: PoseModule, old: TrainedNetwork, *, head: bool) -> d
         old_background=old.config["heatmap"]["background"] != "none",
     )
     new_runs, old_runs = _field_channels(module.network), _field_channels(old.network)
-    comparable = bool(new_runs) or (module.skeleton.keypoints, module.skeleton.limbs) == (
-        old.skeleton.keypoints,
-        old.skeleton.limbs,
-    )
+    comparable = bool(new_runs) or _same_channels(module.skeleton, old.skeleton)
     parts = ("backbone", "head") if head and comparable else ("backbone",)
     taken: dict[str, Tensor] = {}
     complete = True  # was the layer before taken?
@@ -219,6 +217,10 @@ def _field_channels(network: Any) -> FieldChannelsOf:
     """Return what the head says about its channels; a head of somebody else's may say nothing."""
     describe = getattr(network.head, "field_channels", dict)
     return {f"head.{name}": runs for name, runs in describe().items()}
+
+
+def _same_channels(new: Skeleton, old: Skeleton) -> bool:
+    return (new.keypoints, new.limbs) == (old.keypoints, old.limbs)
 
 
 def _covers_trunk(network: nn.Module, taken: Mapping[str, Tensor]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 import logging
 import os
 import subprocess
@@ -350,11 +351,8 @@ def test_a_new_run_starts_from_the_averaged_weights_at_step_0(
 def test_both_keys_at_once_are_refused_unless_the_run_is_its_own(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(PafposeError, match=r"ckpt_path=.* goes on with a run.*weights=.* starts a new run"):
         run(tmp_path, f"weights={trained}", f"ckpt_path={trained}")
-    tiny = (
-        "callbacks.panels.num_photos=0",
-        "weights=/gone",
-        "backbone.weights=/gone",
-    )  # as the command line resumes a killed run
+    # as the command line resumes a run that was killed
+    tiny = ("callbacks.panels.num_photos=0", "weights=/gone", "backbone.weights=/gone")
     metrics, _ = run(tmp_path, *tiny, f"ckpt_path={trained}", f"paths.output_dir={trained}")
     assert metrics["steps"] == 3
 
@@ -379,8 +377,9 @@ def test_an_unfinished_run_can_also_be_resumed(tmp_path: Path, caplog: pytest.Lo
 
 def test_an_exported_folder_gives_the_same_weights(trained: Path, tmp_path: Path) -> None:
     """And cannot be resumed."""
-    words = [f"ckpt_path={trained}", f"paths.output_dir={tmp_path}"]
+    words = [f"ckpt_path={trained}", "format=folder", f"paths.output_dir={tmp_path}"]
     folder = export(pafpose.load_config(words, name="export"), overrides=[])
+    assert "weights" not in json.loads((folder / "config.json").read_text())["config"]  # a path
     cfg = tiny_config(tmp_path)
     cfg.weights = str(trained)
     expected = build_from_weights(cfg)[0].state_dict()

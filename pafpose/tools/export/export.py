@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 
 RESULTS = {"onnx": "model.onnx", "folder": "model"}  # by format, in the run folder
 MAX_PHOTOS = 20  # of source=
-OWN_KEYS = ("ckpt_path", "format", "fp16", "source", "device", "trust", "overwrite")  # not exported
+OWN_KEYS = (  # not exported
+    "ckpt_path", "weights", "weights_part", "format", "fp16", "source", "device", "trust", "overwrite",
+)  # fmt: skip
 
 
 def export(cfg: DictConfig, overrides: Sequence[str] | None = None) -> Path:
