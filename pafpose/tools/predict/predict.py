@@ -82,7 +82,7 @@ def predict(cfg: DictConfig, overrides: Sequence[str] | None = None) -> Summary:
 
 
 def _fingerprint(cfg: DictConfig) -> str:
-    """Return what is another for another config and another state of the checkpoint."""
+    """Return a text that differs for another config and for another state of the weights."""
     checkpoint = find_weights(cfg.ckpt_path).stat() if cfg.ckpt_path else None
     return f"{digest(cfg)} {checkpoint and (checkpoint.st_size, checkpoint.st_mtime_ns)}"
 

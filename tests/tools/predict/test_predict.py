@@ -164,6 +164,20 @@ def test_an_interrupted_command_goes_on_where_it_stopped(
         run(folder, "batch_size=1", "drawn_score=0.3")
 
 
+@pytest.mark.parametrize("name", ["known.ckpt", "model/model.safetensors"])
+def test_other_weights_do_not_go_on(run: Run, tmp_path: Path, name: str) -> None:
+    weights = tmp_path / name
+    weights.parent.mkdir(exist_ok=True)
+    (weights.parent / "config.json").write_text("{}")
+    weights.write_bytes(b"weights")
+    given = f"ckpt_path={weights.parent if weights.suffix == '.safetensors' else weights}"
+    run(tmp_path / "out", given)
+    assert run(tmp_path / "out", given).frames == 0
+    weights.write_bytes(b"better weights")
+    with pytest.raises(PafposeError, match="another checkpoint"):
+        run(tmp_path / "out", given)
+
+
 def test_new_photos_of_a_folder_are_added(run: Run, photos: Path, tmp_path: Path) -> None:
     source = tmp_path / "in"
     shutil.copytree(photos, source)
