@@ -53,8 +53,11 @@ def read_file(path: Path, conf: Path) -> ConfigFile:
 
 
 def reference(conf: Path) -> str:
-    """Return the tables of all files of ``conf`` in Markdown: commands first, then groups by name."""
-    groups = sorted(path for path in conf.iterdir() if path.is_dir() and list(path.glob("*.yaml")))
+    """Return the tables of all files of ``conf`` in Markdown: commands first, then groups by name.
+
+    ``conf/local`` holds the reader's own defaults, which are not part of pafpose.
+    """
+    groups = sorted(path for path in conf.iterdir() if path.name != "local" and list(path.glob("*.yaml")))
     links = " · ".join(["[commands](#commands)", *(f"[{path.name}](#group-{path.name})" for path in groups)])
     return "\n".join([f"{links}\n", *(_section(folder, conf) for folder in [conf, *groups])])
 

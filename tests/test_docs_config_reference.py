@@ -62,11 +62,13 @@ def test_keys_begin_with_their_group_and_files_may_be_empty(tmp_path: Path) -> N
     (tmp_path / "paf" / "default.yaml").write_text("# head\nwidth: 8  # px\n")
     (tmp_path / "paf" / "none.yaml").write_text("# nothing\n{}\n")
     (tmp_path / "train.yaml").write_text("seed: 0\n")
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "default.yaml").write_text("mine: 1\n")
     assert read_file(tmp_path / "paf" / "default.yaml", tmp_path).keys == [Key("paf.width", "8", "px")]
     assert read_file(tmp_path / "paf" / "none.yaml", tmp_path).description == "nothing"
     text = reference(tmp_path)
     assert text.index("### train.py") < text.index("### paf=default") < text.index("### paf=none")
-    assert "| `paf.width` | `8` | px |" in text and "| `seed` | `0` |  |" in text
+    assert "mine" not in text and "| `paf.width` | `8` | px |" in text and "| `seed` | `0` |  |" in text
 
 
 def leaves(content: Any, prefix: str = "") -> list[str]:
