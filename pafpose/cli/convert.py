@@ -1,4 +1,4 @@
-"""Convert published weights to a checkpoint: ``python scripts/convert.py source=body_pose_model.pth``."""
+"""Convert published weights, or the labels of other tools: ``python scripts/convert.py source=FILE.pth``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from pafpose.cli.command import command
 
 @command("convert")
 def main(cfg: DictConfig) -> None:
-    """Write checkpoints/best.ckpt into the run folder."""
+    """Write checkpoints/best.ckpt into the run folder, or photos and annotations into ``output``."""
+    if cfg.labels:
+        from pafpose.tools.labs.convert import convert_labels
+
+        convert_labels(cfg)
+        return
     from pafpose.tools.convert.checkpoint import convert
 
     convert(cfg)

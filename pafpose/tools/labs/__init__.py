@@ -1,0 +1,1 @@
+"""Turn the labels of other tools into photos, annotations and a skeleton of ours."""
