@@ -1,24 +1,31 @@
-"""A check that ``import cv2`` gives an OpenCV that pafpose can use."""
+"""A check that ``import cv2`` will give an OpenCV that pafpose can use, without importing it."""
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
 OLDEST = (4, 10)
+PACKAGES = ("opencv-python-headless", "opencv-python")
 
 
 def check_opencv() -> None:
-    """Raise ``ImportError`` with the way out unless OpenCV imports and is new enough.
+    """Raise ``ImportError`` with the way out unless OpenCV is whole and new enough.
 
-    ``opencv-python`` and ``opencv-python-headless`` write the same folder ``cv2``. Where both are installed,
-    uninstalling one takes files of the other away, and an empty package is left.
+    Both packages write the same folder ``cv2``. Where both are installed, uninstalling one takes files of the
+    other away, and a folder without code is left. An OpenCV from elsewhere has no version here and may pass.
     """
-    try:
-        import cv2
-
-        version = str(cv2.__version__)
-    except (ImportError, AttributeError) as error:
-        raise ImportError(f"OpenCV is not usable ({error}); {_WAY_OUT}") from error
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        raise ImportError(f"OpenCV {version} is too old; {_WAY_OUT}")
+    spec = find_spec("cv2")
+    if spec is None or spec.origin is None:
+        state = "is not installed" if spec is None else "is damaged: its folder has no code"
+        raise ImportError(f"OpenCV {state}; {_WAY_OUT}")
+    for package in PACKAGES:
+        try:
+            found = version(package)
+        except PackageNotFoundError:
+            continue
+        if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
+            raise ImportError(f"{package} {found} is too old; {_WAY_OUT}")
 
 
 _WAY_OUT = (

@@ -5,48 +5,66 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
-from types import ModuleType
+from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from pafpose.runtime.opencv import check_opencv
+from pafpose.runtime import opencv
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def opencv(version: str | None) -> ModuleType:
-    module = ModuleType("cv2")
-    if version is not None:
-        module.__version__ = version  # type: ignore[attr-defined]
-    return module
+WHOLE, DAMAGED = ModuleSpec("cv2", None, origin="cv2/__init__.py"), ModuleSpec("cv2", None)
 
 
-@pytest.mark.parametrize("version", ["4.10.0", "4.12.0-dev", "5.0.0"])
-def test_a_new_version_is_fine(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cv2", opencv(version))
-    check_opencv()
+def install(monkeypatch: pytest.MonkeyPatch, spec: ModuleSpec | None, **versions: str) -> None:
+    """Pretend that packages of these versions, and what they leave in ``cv2``, are installed."""
+
+    def version(package: str) -> str:
+        try:
+            return versions[package.replace("-", "_")]
+        except KeyError:
+            raise PackageNotFoundError(package) from None
+
+    monkeypatch.setattr(opencv, "find_spec", lambda name: spec)
+    monkeypatch.setattr(opencv, "version", version)
+
+
+@pytest.mark.parametrize("package", ["opencv_python", "opencv_python_headless"])
+@pytest.mark.parametrize("version", ["4.10.0.84", "4.12.0", "5.0.0.93"])
+def test_a_new_version_of_either_package_is_fine(
+    package: str, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, WHOLE, **{package: version})
+    opencv.check_opencv()
+
+
+def test_an_opencv_from_elsewhere_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, WHOLE)
+    opencv.check_opencv()
 
 
 @pytest.mark.parametrize(
-    ("module", "reason"),
-    [(opencv("4.9.0"), "4.9.0 is too old"), (opencv(None), "__version__"), (None, "cv2")],
+    ("spec", "version", "reason"),
+    [(WHOLE, "4.9.0.80", "4.9.0.80 is too old"), (DAMAGED, "5.0.0", "no code"), (None, "5.0.0", "installed")],
 )
 def test_another_names_the_reason_and_the_way_out(
-    module: ModuleType | None, reason: str, monkeypatch: pytest.MonkeyPatch
+    spec: ModuleSpec | None, version: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "cv2", module)  # type: ignore[arg-type]
+    install(monkeypatch, spec, opencv_python=version)
     with pytest.raises(ImportError, match=f"{reason}.*pip install opencv-python-headless"):
-        check_opencv()
+        opencv.check_opencv()
 
 
-def test_importing_pafpose_checks(tmp_path: Path) -> None:
-    (tmp_path / "cv2.py").touch()  # what is left when one of two packages was uninstalled
+def test_importing_pafpose_checks() -> None:
+    hide = (
+        "import importlib.util as util; find = util.find_spec; "
+        "util.find_spec = lambda name, *more: None if name == 'cv2' else find(name, *more)"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", "import pafpose"],
-        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        [sys.executable, "-c", f"{hide}; import pafpose"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1 and "ImportError: OpenCV is not usable" in done.stderr
+    assert done.returncode == 1 and "ImportError: OpenCV is not installed" in done.stderr
