@@ -195,8 +195,22 @@ def test_keypoints_without_edges_are_joined_by_the_shortest_limbs():
 def test_a_skeleton_needs_two_keypoints_and_gets_mirrored_limbs():
     with pytest.raises(PafposeError, match="a limb joins two"):
         skeleton_config("dot", ["a"], [], [], np.zeros((1, 1, 2)))
-    config = skeleton_config("fly", NAMES, [(0, 1), (1, 2)], [(2, 3)], FLY[None])
-    assert Skeleton.from_config(config).flip_limbs == ((0, 2, 1), (False, False, False))
+    config = skeleton_config("fly", NAMES, [(0, 1), (1, 2), (2, 3)], [(2, 3)], FLY[None])
+    assert config["limb_sets"]["labels"] == [
+        ["head", "thorax"], ["thorax", "wingL"], ["thorax", "wingR"], ["wingL", "wingR"],
+    ]  # fmt: skip
+    assert Skeleton.from_config(config).flip_limbs == ((0, 2, 1, 3), (False, False, False, True))
+
+
+def test_animals_of_two_skeletons_are_refused(tmp_path):
+    sio = pytest.importorskip("sleap_io", reason="sleap-io, extra labs")
+    labels = sio.load_slp(str(make_labels(tmp_path / "lab")))
+    other = sio.Skeleton(["a", "b"], edges=[("a", "b")], name="other")
+    labels[0].instances.append(sio.Instance.from_numpy(FLY[:2], skeleton=other))
+    labels.update()
+    labels.save(str(tmp_path / "lab/two.slp"), embed=False, verbose=False)
+    with pytest.raises(PafposeError, match="its animals have 2 skeletons"):
+        converted(tmp_path / "lab/two.slp", tmp_path)
 
 
 def test_boxes_have_an_area_and_stay_in_the_photo():
