@@ -138,9 +138,11 @@ def build(node: Config, **live: Any) -> Any:
 
 
 def settings(cls: type[T], node: Config, group: str) -> T:
-    """Build a settings dataclass from a config group; the error for a wrong key names the group."""
+    """Build a settings dataclass from a config group; the error for a wrong key or value names the group."""
     values = plain(node)
     try:
         return cls(**values)
-    except TypeError as error:
+    except PafposeError:
+        raise
+    except (TypeError, ValueError) as error:
         raise PafposeError(f"config group {group}: {error}; see conf/{group}/default.yaml") from error

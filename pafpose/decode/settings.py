@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pafpose.decode.interpolation import Interpolation
 from pafpose.decode.matching import Matching
 from pafpose.decode.peaks import Refine
-from pafpose.errors import PafposeError
+from pafpose.errors import PafposeError, shown
 
 _CHOICES = {"refine": Refine, "interpolation": Interpolation, "matching": Matching}
 _WHOLE_FROM = {"max_peaks": 1, "samples": 2, "min_keypoints": 1}  # whole numbers and the smallest of each
@@ -70,7 +70,7 @@ class DecodeSettings:
 
 
 def _refuse(settings: DecodeSettings, key: str, rule: str) -> None:
-    raise PafposeError(f"decode.{key}={getattr(settings, key)!r}: {rule}; see conf/decode/default.yaml")
+    raise PafposeError(f"decode.{key}={shown(getattr(settings, key))}: {rule}; see conf/decode/default.yaml")
 
 
 def _is_number(value: object) -> bool:

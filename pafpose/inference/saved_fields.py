@@ -19,7 +19,7 @@ from pafpose.data.annotations.faults import Faults
 from pafpose.data.annotations.segmentation import encode_segmentation
 from pafpose.data.annotations.tidy import tidy
 from pafpose.data.batch import Batch
-from pafpose.errors import PafposeError
+from pafpose.errors import PafposeError, shown
 from pafpose.fields import Fields
 from pafpose.runtime.files import write_json
 from pafpose.runtime.invocation import spell
@@ -90,8 +90,8 @@ class SavedFields:
                 return SavedPhoto(heatmaps, pafs, file["matrix"], file["valid"])
         except Exception as error:  # numpy and zipfile raise errors of a dozen kinds on damaged files
             raise PafposeError(
-                f"{path}: unreadable fields ({type(error).__name__}: {error}); save them again with "
-                "evaluate.save_fields=true"
+                f"{path}: unreadable fields ({type(error).__name__}: {shown(str(error))}); save them again "
+                "with evaluate.save_fields=true"
             ) from error
 
 

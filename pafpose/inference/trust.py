@@ -9,7 +9,7 @@ import timm
 from torchvision.models import list_models
 
 from pafpose.data.annotations.formats import FORMATS
-from pafpose.errors import PafposeError
+from pafpose.errors import PafposeError, shown
 
 BACKBONES = (
     "pafpose.models.backbones.dense.DenseBackbone",
@@ -42,6 +42,9 @@ def refuse_code(config: Mapping[str, Any], source: object) -> None:
     nested ``_target_`` keys, interpolations, readers of annotations outside pafpose, and networks that timm
     or torchvision do not know by name.
     """
+    for group in (*CLASSES, "skeleton"):
+        if not isinstance(config.get(group, {}), Mapping):
+            raise PafposeError(f"{source}: its {group}={shown(config[group])} is no group of keys")
     for path, value in _leaves(config):
         group, key = path[0], path[-1]
         name = ".".join(path)
@@ -65,9 +68,10 @@ def forget_paths(config: Mapping[str, Any]) -> None:
     annotations name any photo. Typed on the command line, they count.
     """
     data = config.get("data", {})
-    for node in (data, *data.get("sets", {}).values()):
+    sets = data.get("sets", {})
+    for node in (data, *(sets.values() if isinstance(sets, Mapping) else ())):
         for key, default in DATA_DEFAULTS.items():
-            if key in node:
+            if isinstance(node, dict) and key in node:
                 node[key] = default
 
 

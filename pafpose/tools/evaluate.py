@@ -97,12 +97,12 @@ def _decode_saved_fields(
     try:
         decoder = factory.build_decoder(config)
         limit = read_settings(EvaluateSettings, config["evaluate"], "evaluate").max_detections
-    except (KeyError, TypeError, AttributeError) as error:
-        raise PafposeError(f"{saved.folder}: its config is incomplete or damaged ({error!r})") from error
     except PafposeError as error:
         if any(key.startswith("decode") for key in keys):  # then the command line is as likely to be wrong
             raise
         raise PafposeError(f"{saved.folder}: {error}") from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise PafposeError(f"{saved.folder}: its config is incomplete or damaged ({error!r})") from error
     started = time.perf_counter()
     result = evaluate_saved(saved, decoder, max_detections=limit)
     result.metrics["seconds"] = time.perf_counter() - started

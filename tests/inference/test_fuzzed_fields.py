@@ -55,6 +55,29 @@ def test_saved_fields(checkpoint: Path, tmp_path: Path, count: int) -> None:
     check(count, trial, named=str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("evaluate.scales", "x"), ("evaluate.input_size", "total"), ("heatmap.sigma", "/etc"), ("data", 0.5),
+     ("backbone", True), ("data", {"sets": 3}), ("data", {"sets": {"a": 3}}), ("decode.refine", "x" * 5000)],
+)  # fmt: skip
+def test_odd_values_in_the_config_of_fields_are_refused_or_unused(
+    checkpoint: Path, tmp_path: Path, key: str, value: object
+) -> None:
+    typed = [f"ckpt_path={checkpoint}", f"paths.output_dir={tmp_path / 'run'}", "evaluate.save_fields=true"]
+    evaluate(load_config(typed, name="evaluate"), typed)
+    file = tmp_path / "run" / "fields" / "config.json"
+    content = json.loads(file.read_text())
+    group, _, leaf = key.partition(".")
+    content[group] = content[group] | {leaf: value} if leaf else value
+    file.write_text(json.dumps(content))
+    try:
+        score(file.parent, tmp_path / "out")
+    except PafposeError as error:
+        assert str(file.parent) in str(error) and len(str(error)) < 1000
+    else:
+        assert key == "data"  # decoding needs none of it
+
+
 def test_fields_that_are_not_fields(tmp_path: Path) -> None:
     for content in ("[]", "{", "[" * 100_000):
         for name in ("config.json", "ground_truth.json"):
