@@ -3,8 +3,11 @@ PYTHON ?= python3.11
 PYTHONS ?= python3.11 python3.12 python3.13
 VENV ?= .venv
 BIN = $(VENV)/bin
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
+# Each file of tests on one of JOBS processes, one thread each; a single test is quicker with plain pytest
+PYTEST = -m pytest --numprocesses $(JOBS) --dist loadfile
 
-.PHONY: help demo test test-all test-all-pythons test-lowest soak lint docs audit mutants setup pictures
+.PHONY: help demo test test-all test-rest test-all-pythons test-lowest soak lint docs audit mutants setup pictures
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -21,11 +24,11 @@ demo: $(VENV)/installed ## train on synthetic people, evaluate, say where the pi
 	$(BIN)/python scripts/train.py paf.width=8 heatmap.sigma=7
 
 test: $(VENV)/installed ## the default tests (minutes)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
-test-all: $(VENV)/installed ## the default and the slow tests, sweep engines included
-	$(BIN)/python -m pip install --quiet --editable '.[dev,sweep]'
-	$(BIN)/python -m pytest -m 'not soak and not gpu'
+test-all: $(VENV)/installed ## the default and the slow tests, sweep engines and readers of labels included
+	$(BIN)/python -m pip install --quiet --editable '.[dev,sweep,labs]'
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'not soak and not gpu'
 
 test-all-pythons: $(PYTHONS:%=test-on-%) ## the default tests on each of PYTHONS, in environments of their own
 
@@ -34,13 +37,18 @@ test-on-%:
 	  echo "$* does not start. Install it, or name those to use: make test-all-pythons PYTHONS='$(PYTHON)'"; exit 1; }
 	$* -m venv $(VENV)-$*
 	$(VENV)-$*/bin/python -m pip install --quiet --upgrade --editable '.[test]'
-	$(VENV)-$*/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)-$*/bin/python $(PYTEST)
 
 test-lowest: ## the default tests with the oldest releases that pyproject.toml allows
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet uv
 	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest --resolution lowest-direct --editable '.[test]'
-	$(VENV)-lowest/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python $(PYTEST)
+
+test-rest: $(VENV)/installed ## what test leaves out of test-all: slow tests, and those of the extra labs
+	$(BIN)/python -m pip install --quiet --editable '.[dev,sweep,labs]'
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'slow and not soak and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) tests/tools/labs
 
 soak: $(VENV)/installed ## fuzzing, kills and long loads
 	$(BIN)/python -m pytest -m soak
