@@ -19,7 +19,7 @@ from pafpose.data.photos.augment import AugmentSettings
 from pafpose.data.photos.fit import PhotoFit
 from pafpose.errors import PafposeError
 from pafpose.runtime.cores import usable_cores
-from pafpose.runtime.signals import leave_signals_to_parent
+from pafpose.runtime.signals import begin_loader_process
 from pafpose.skeleton import Skeleton
 from pafpose.targets.settings import MaskSettings
 
@@ -142,7 +142,7 @@ class PoseDataModule(LightningDataModule):
             "num_workers": self.num_workers,
             "pin_memory": self.pin_memory,
             "persistent_workers": self.num_workers > 0,
-            "worker_init_fn": leave_signals_to_parent,
+            "worker_init_fn": begin_loader_process,
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -64,7 +65,7 @@ def restore(before: dict[int, Any]) -> None:
         signal.signal(signum, handler)
 
 
-def leave_signals_to_parent(*_: object) -> None:
+def leave_signals_to_parent() -> None:
     """Make a child process outlive the signals that its parent gets too, until the parent ends it.
 
     Ctrl-C and the end of a SLURM job reach all processes. Were the children to die first, the parent would
@@ -75,11 +76,26 @@ def leave_signals_to_parent(*_: object) -> None:
         install(lambda *_: signal.alarm(10), [signal.SIGTERM])
 
 
+def begin_loader_process(_: int = 0) -> None:
+    """Leave signals to the parent process; end if it has died before torch began to watch it."""
+    leave_signals_to_parent()
+    if os.getppid() != _starter():
+        os._exit(1)
+
+
 def end_with_parent() -> None:
     """Leave signals to the parent process, and end within a second of its death, however it died."""
     leave_signals_to_parent()
     install(signal.SIG_DFL, [signal.SIGTERM])
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_watch, args=(_starter(),), daemon=True).start()
+
+
+def _starter() -> int:
+    """Return the id of the process that started this one, also if it has died since."""
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None or multiprocessing.get_start_method() == "forkserver":
+        return os.getppid()  # a server's children have another parent
+    return parent.pid
 
 
 def _watch(parent: int) -> None:

@@ -110,3 +110,32 @@ def test_a_training_that_loses_a_loader_process_ends_in_seconds(tmp_path: Path) 
     os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
     output = training.communicate(timeout=30)[0]
     assert training.returncode == 1 and "loaded photos has died" in output and "Traceback" not in output
+
+
+ORPHANS = """
+import multiprocessing, os, signal, time
+from pafpose.runtime import signals
+
+def child(begin):
+    while os.getppid() == PARENT:
+        time.sleep(0.01)
+    getattr(signals, begin)()
+    time.sleep(60)
+
+PARENT = os.getpid()
+if __name__ == "__main__":
+    for begin in ("begin_loader_process", "end_with_parent"):
+        multiprocessing.get_context("fork").Process(target=child, args=(begin,)).start()
+    os.kill(PARENT, signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_children_whose_parent_died_before_they_began_end_too() -> None:
+    """They hold this pipe open, so that ``run`` returns when all have ended."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, timeout=50, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL and time.monotonic() - started < 30
