@@ -33,6 +33,8 @@ def lost_process(error: Exception) -> str | None:
     """Return which kind of process has died according to an error; None for all other errors."""
     if isinstance(error, BrokenProcessPool):
         return "a process that drew pictures has died"
+    if isinstance(error, ConnectionResetError):  # while a batch was handed over
+        return "a process that loaded photos has died"
     if not isinstance(error, RuntimeError):
         return None
     from torch.distributed import DistError  # torch is slow to import, and --help is to be quick

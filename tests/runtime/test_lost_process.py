@@ -51,6 +51,11 @@ def test_a_loader_process() -> None:
         list(loader)
 
 
+def test_a_loader_process_that_dies_while_it_hands_over_a_batch() -> None:
+    with pytest.raises(PafposeError, match="loaded photos has died"), explain_lost_process("/run"):
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
 def test_a_drawing_process() -> None:
     with (

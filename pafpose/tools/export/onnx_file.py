@@ -64,6 +64,7 @@ def to_onnx(trained: TrainedNetwork, *, fp16: bool) -> Any:
     import onnx
 
     assert isinstance(trained.network, PoseNetwork)
+    _refuse_padding_of_tensorflow(trained.network)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch and onnxscript warn about themselves
         model = _trace(LastStage(trained.network).eval(), trained.stride)
@@ -73,6 +74,17 @@ def to_onnx(trained: TrainedNetwork, *, fp16: bool) -> Any:
     onnx.helper.set_model_props(model, {METADATA_KEY: manifest})
     onnx.checker.check_model(model)
     return model
+
+
+def _refuse_padding_of_tensorflow(network: nn.Module) -> None:
+    """Raise for padding that depends on the size of the picture: torch takes ten minutes and more."""
+    from timm.layers import Conv2dSame
+
+    if any(isinstance(module, Conv2dSame) for module in network.modules()):
+        raise PafposeError(
+            "format=onnx: this network pads as TensorFlow does, by the size of the picture; torch cannot "
+            "export that with open sizes. Use format=folder, or a backbone whose name has no tf_"
+        )
 
 
 def require_packages() -> None:

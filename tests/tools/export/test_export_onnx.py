@@ -259,8 +259,17 @@ def test_drawn_photos_have_three_shapes_and_whom_the_skeleton_is_for(coco18) -> 
     assert len(draw_photos(animal, size=64)) == 3
 
 
+def test_padding_of_tensorflow_is_refused_at_once() -> None:
+    cfg = load_config(
+        ["backbone=timm", "backbone.name=tf_efficientnet_lite0", "backbone.weights=null", "head=single"]
+    )
+    trained = TrainedNetwork(pafpose.build_network(cfg), plain(cfg))
+    with pytest.raises(PafposeError, match=r"as TensorFlow does.*format=folder"):
+        exporter.to_onnx(trained, fp16=False)
+
+
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
-RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
+RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml") if path.stem != "photos")
 BACKBONES = sorted(path.stem for path in (conf_dir() / "backbone").glob("*.yaml"))
 HEADS = sorted(path.stem for path in (conf_dir() / "head").glob("*.yaml"))
 NETWORKS = [
@@ -268,7 +277,6 @@ NETWORKS = [
     *((f"recipe={name}", "backbone=tiny") for name in RECIPES),
     *((f"backbone={name}", "head=single") for name in BACKBONES),
     *((f"head={name}", "backbone=tiny") for name in HEADS),
-    ("backbone=timm", "backbone.name=tf_efficientnet_lite0", "head=single"),  # pads as TensorFlow does
     ("backbone=timm", "backbone.name=convnext_atto", "head=single", "head.stride=4"),
     ("head=single", "head.stride=4", "backbone=tiny", "heatmap.background=none", "skeleton=toy5"),
 ]
