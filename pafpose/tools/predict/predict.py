@@ -43,7 +43,8 @@ class Summary:
 
     folder: Path
     frames: int = 0  # photos, and pictures of videos
-    people: int = 0
+    people: int = 0  # found
+    drawn: int = 0  # of them
     skipped: int = 0  # files that are neither pictures nor videos
     left_out: list[dict[str, str]] = field(default_factory=list)  # file_name and reason of what failed
 
@@ -220,6 +221,8 @@ class Prediction:
         self.journal.add(found.frame, found.people, overlay=drawn, video=video)
         self.summary.frames += 1
         self.summary.people += len(found.people)
+        if self.look.draw in ("skeleton", "both"):
+            self.summary.drawn += len(found.people.at_least(self.look.drawn_score))
         progress.advance(len(found.people))
 
 
@@ -232,9 +235,10 @@ def _try_to_read(photo: File) -> tuple[File, Frame | PafposeError]:
 
 def _report(summary: Summary, look: OverlaySettings) -> None:
     """Log what was found and where it is."""
-    log.info("%s people in %s photos and frames", f"{summary.people:,}", f"{summary.frames:,}")
-    if look.draw in ("skeleton", "both") and look.drawn_score:
-        log.info("drawn        those whose score is at least drawn_score=%g", look.drawn_score)
+    log.info("people       %s found in %s photos and frames", f"{summary.people:,}", f"{summary.frames:,}")
+    if look.draw in ("skeleton", "both"):
+        counts = f"{summary.drawn:,} drawn of {summary.people:,} found"
+        log.info("drawn        %s: those with a score of at least drawn_score=%g", counts, look.drawn_score)
     if summary.skipped:
         log.info("skipped      %d files that are neither pictures nor videos", summary.skipped)
     if summary.left_out:

@@ -74,12 +74,16 @@ def test_the_table_has_a_row_for_each_person(run: Run, tmp_path: Path) -> None:
         assert nose == person["keypoints"][:3]
 
 
-def test_low_scores_are_not_drawn_but_kept(run: Run, photos: Path, tmp_path: Path) -> None:
+def test_low_scores_are_not_drawn_but_kept(run: Run, photos: Path, tmp_path: Path, caplog) -> None:
     run(tmp_path / "all", "drawn_score=0")
     everybody = read(tmp_path / "all")
     low, high = sorted(a["score"] for a in everybody["annotations"] if a["image_id"] == 1)
     assert 0 < low < high <= 1
-    run(tmp_path / "best", f"drawn_score={(low + high) / 2}")
+    with caplog.at_level("INFO"):
+        summary = run(tmp_path / "best", f"drawn_score={(low + high) / 2}")
+    expected = sum(a["score"] >= (low + high) / 2 for a in everybody["annotations"])
+    assert 0 < summary.drawn == expected < summary.people
+    assert f"{expected} drawn of {len(everybody['annotations'])} found" in caplog.text
     assert read(tmp_path / "best") == everybody
     name = f"{101:012d}.png"
     both, one = (load_image(tmp_path / folder / "images" / name) for folder in ("all", "best"))
