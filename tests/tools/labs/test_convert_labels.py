@@ -85,7 +85,7 @@ def load_yaml(path: Path):
 
 def test_pictures_in_the_file_of_the_labels(tmp_path):
     """A package of SLEAP holds its pictures."""
-    import sleap_io as sio
+    sio = pytest.importorskip("sleap_io", reason="sleap-io, extra labs")
 
     source = make_labels(tmp_path / "lab")
     package = tmp_path / "flies.pkg.slp"
@@ -141,7 +141,8 @@ def test_pictures_of_too_many_pixels_are_refused(tmp_path):
 
 
 def test_labels_that_cannot_be_used(tmp_path, monkeypatch):
-    import h5py
+    pytest.importorskip("sleap_io", reason="sleap-io, extra labs")
+    import h5py  # which sleap-io brings
 
     labels = make_labels(tmp_path / "lab")
     with pytest.raises(PafposeError, match="no such file"):
