@@ -70,8 +70,11 @@ def _draw_pixels(panel: Axes, report: ErrorReport) -> None:
 
 def _draw_gains(panel: Axes, report: ErrorReport) -> None:
     names, gains = list(report.gains), list(report.gains.values())
-    bars = panel.barh(names, gains, color=[COLOURS[name] for name in names])
-    panel.bar_label(bars, [f"{gain:+.3f}" for gain in gains], padding=3, fontsize=9)
+    panel.barh(names, gains, color=[COLOURS[name] for name in names])
+    for row, gain in enumerate(gains):  # losses too to the right of the axis, whose left has the names
+        panel.annotate(
+            f"{gain:+.3f}", (max(gain, 0.0), row), (3, 0), textcoords="offset points", va="center", fontsize=9
+        )
     panel.invert_yaxis()
     panel.set(xlim=(min(0.0, *gains) * 1.4, max(0.05, *gains) * 1.3))
     panel.set(xlabel="AP gained when this kind alone is corrected")
