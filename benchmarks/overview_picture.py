@@ -5,7 +5,6 @@ It shows a photo, the heatmaps and PAFs that the network of a run predicts for i
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +12,13 @@ import numpy as np
 import torch
 
 import pafpose
+from benchmarks.picture_command import draw_from_command_line
 from pafpose.data.photos.images import evaluation_input, load_image
 from pafpose.geometry import transform_points
 from pafpose.viz import Panel
 from pafpose.viz.draw import draw_people, enlarge
 from pafpose.viz.fields import heatmaps_overlay, pafs_overlay
-from pafpose.viz.sheets import save_picture, tile
+from pafpose.viz.sheets import tile
 
 ENLARGE = 1.5
 
@@ -47,13 +47,7 @@ def overview(run: Path, photo: Path) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the picture."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for name in ("run", "photo", "output"):
-        parser.add_argument(name, type=Path)
-    given = parser.parse_args(arguments)
-    save_picture(overview(given.run, given.photo), given.output)
+    draw_from_command_line(overview, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,17 @@ It shows what the keys of ``predict`` change in overlays.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 import pafpose
+from benchmarks.picture_command import draw_from_command_line
 from pafpose.data.photos.images import load_image
 from pafpose.inference.predictor import Frame
 from pafpose.tools.predict.overlay import OverlaySettings, draw_overlay
-from pafpose.viz import Panel, save_picture, tile
+from pafpose.viz import Panel, tile
 from pafpose.viz.draw import enlarge
 
 SHOWN = {
@@ -39,11 +39,7 @@ def overlays(run: Path, photo: Path) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("run", "photo", "output"):
-        parser.add_argument(name, type=Path)
-    given = parser.parse_args(arguments)
-    save_picture(overlays(given.run, given.photo), given.output)
+    draw_from_command_line(overlays, __doc__, arguments)
 
 
 if __name__ == "__main__":
