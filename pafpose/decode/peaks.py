@@ -141,8 +141,9 @@ def _has_support(plane: np.ndarray, y: int, x: int, support: float) -> bool:
     up, down = max(y - 1, 0), min(y + 1, plane.shape[0] - 1)
     left, right = max(x - 1, 0), min(x + 1, plane.shape[1] - 1)
     count = (down - up) + (right - left)
-    inside = np.float64(plane[up, x]) + plane[down, x] + plane[y, left] + plane[y, right]
-    return inside - (4 - count) * value >= support * value * max(count, 1)
+    beside = np.float64(plane[up, x]) + plane[down, x] + plane[y, left] + plane[y, right]
+    beside -= (4 - count) * value  # which stood in for those beyond the map
+    return beside >= support * value * max(count, 1)
 
 
 @njit
